@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * virtio-mmio, version 2 (virtio 1.2, 4.2): the register file between a guest and a struct vdev.
+ *
+ * All readable registers live in one page of memory which always holds their current values, so a
+ * read is a copy from that page. An accelerator that can map read-only memory shows the page to the
+ * guest itself; then reads cost no exit at all. Writes are the only thing that needs code. The
+ * interrupt goes out by an eventfd, kicks come in by the queues' eventfds.
+ *
+ * Threads: vmmio_write() on vCPU threads (serialised by vdev.lock inside); the transport calls from
+ * any device thread.
+ */
+#ifndef LODGE_MMIO_H
+#define LODGE_MMIO_H
+
+#include "vdev.h"
+
+#define VMMIO_PAGE_SIZE 4096u
+
+/**
+ * struct vmmio - one device's register page
+ * @vd:	    the device
+ * @page:   VMMIO_PAGE_SIZE bytes, page aligned, mapped shared
+ * @irq_fd: eventfd, written once per (edge) interrupt; owned by this struct
+ */
+struct vmmio {
+	struct vdev *vd;
+	uint8_t *page;
+	int irq_fd;
+	uint32_t dev_feat_sel, drv_feat_sel, queue_sel;
+	struct vdev_transport tp;
+};
+
+/** vmmio_create - connect @vd to a new register page; 0 or -errno */
+int vmmio_create(struct vdev *vd, struct vmmio **out);
+
+/** vmmio_destroy - the guest and the device's threads have stopped */
+void vmmio_destroy(struct vmmio *m);
+
+/**
+ * vmmio_read - read registers or configuration space
+ * @off: offset in the page, @len: 1, 2, 4 or 8; registers (below 0x100) must be read whole and
+ * aligned (4.2.2.2); anything else reads as zero
+ */
+void vmmio_read(struct vmmio *m, uint64_t off, void *data, unsigned int len);
+
+/** vmmio_write - write a register or configuration space; malformed writes are ignored */
+void vmmio_write(struct vmmio *m, uint64_t off, const void *data, unsigned int len);
+
+#endif

@@ -8,18 +8,21 @@
 #ifndef LODGE_VQ_H
 #define LODGE_VQ_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 #include <linux/virtio_ring.h>
 
 #include "gmem.h"
+#include "util.h"
 
 #define VQ_SIZE_MAX 1024 /* a power of two; also the longest chain we follow */
 
 /**
  * struct vq_chain - one request as popped from a queue
- * @head:    identifies the chain when it is pushed back
+ * @head:    identifies the chain when it is pushed back; below size, and no two chains in flight
+ *	     have the same, so that it may index the device's own table of requests
  * @nout:    iov[0..nout) is what the driver wrote (device-readable)
  * @nin:     iov[nout..nout+nin) is what the device may write
  * @out_len: bytes in the readable part
@@ -56,15 +59,15 @@ struct vq {
 	uint64_t desc_gpa, avail_gpa, used_gpa;
 	int kick_fd; /* eventfd: the driver has added buffers; owned by the vdev */
 
-	uint16_t last_avail __attribute__((aligned(64))); /* next avail entry to take */
-	uint16_t avail_seen;	 /* the driver's avail index as last read */
-	uint16_t used_idx;	 /* next used entry to fill */
-	uint16_t used_flushed;	 /* used index as the driver sees it */
-	uint16_t used_signalled; /* used index at the last vq_need_irq() that said yes */
-	bool signalled_valid;
-	uint16_t inflight;  /* popped and not yet pushed; never above size */
-	const char *broken; /* first reason, NULL while healthy */
+	/* Next avail entry to take. */
+	uint16_t last_avail __attribute__((aligned(CACHE_LINE)));
+	uint16_t avail_seen;   /* the driver's avail index as last read */
+	uint16_t used_idx;     /* next used entry to fill */
+	uint16_t used_flushed; /* used index as the driver sees it */
+	uint16_t inflight;     /* popped and not yet pushed; never above size */
+	const char *broken;    /* first reason, NULL while healthy */
 	uint64_t stat_chains, stat_kicks, stat_irqs;
+	uint64_t busy[VQ_SIZE_MAX / 64]; /* heads popped and not yet pushed, one bit each */
 };
 
 /**
@@ -95,13 +98,18 @@ int vq_enable(struct vq *vq);
  *
  * Every descriptor is copied once and checked on the copy. Guest errors (index past the ring, loop,
  * chain longer than the ring, nested indirect, buffer outside memory, readable after writable, total
- * above 2^32 - 1, more available than the ring holds) break the queue: first reason in @vq->broken.
+ * above 2^32 - 1, more available than the ring holds, a head that is in flight already) break the
+ * queue: first reason in @vq->broken. A queue that the driver left disabled never has anything.
  *
  * Return: 1 with @c filled, 0 when nothing is available, -EPROTO when the queue is broken.
  */
 int vq_pop(struct vq *vq, struct vq_chain *c);
 
-/** vq_unpop - give back the chain just popped, as if it had never been taken (net receive) */
+/**
+ * vq_unpop - give back the chain just popped, as if it had never been taken (net receive)
+ *
+ * Several are given back last one first. The next vq_pop() reads the ring anew.
+ */
 void vq_unpop(struct vq *vq, const struct vq_chain *c);
 
 /**
@@ -124,8 +132,11 @@ void vq_kicks_off(struct vq *vq);
 /**
  * vq_kicks_on - ask for kicks again
  *
+ * For a caller that vq_pop() has told that there is nothing (more), whether or not it then gave
+ * chains back; those do not count as something new.
+ *
  * Return: true when something became available meanwhile: the caller must look again, as no kick may
- * come for it.
+ * come for it. Also true when the queue is broken.
  */
 bool vq_kicks_on(struct vq *vq);
 

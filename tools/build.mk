@@ -1,1 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# tools/: what is missing on this machine, the stock kernel, and the lab.
+
+deps:
+	@tools/deps
+
+$(O)/kernel/version: tools/kernel
+	@tools/kernel $(O)/kernel
+	@touch $@
+
+# What out-of-tree modules are built against; the path of the tree is in the file.
+$(O)/kernel/headers/path: $(O)/kernel/version
+	@tools/kernel --headers $(O)/kernel
+	@touch $@
+
+$(O)/lab/agent: tools/lab/agent.c
+	@mkdir -p $(@D)
+	$(CC) -static -s $(LODGE_CFLAGS) $(CFLAGS) -o $@ $<
+
+# The lab's script builds the rest of its images by itself, when they are out of date.
+.PHONY: lab-ready
+lab-ready: $(O)/guest/initramfs.cpio $(O)/lab/agent
+
+lab: all lab-ready
+	@tools/lab/lab $(LAB_ARGS)
+
+all: lab-ready
+
+include tools/bench/build.mk

@@ -85,10 +85,14 @@ struct accel_entry {
  * @vcpu_create: new vCPU @id; vCPU 0 is the boot processor
  * @vcpu_entry:	 set vCPU 0's start state
  * @vcpu_run:	 run until there is something for the VMM to do
- * @vcpu_kick:	 make a running or about to run vcpu_run() return VMEXIT_NONE soon
- * @irqfd:	 an eventfd raises interrupt line @gsi (edge) from now on
+ * @vcpu_kick:	 make the next vcpu_run() return VMEXIT_NONE at once; one that runs already returns when
+ *		 its thread gets a signal, which the caller sends after this
+ * @irqfd:	 an eventfd raises interrupt line @gsi (edge) from now on; signals that come while the
+ *		 line is masked or not routed yet stay in the eventfd and count once it is
+ * @irq_route:	 the interrupt controller's entry for @gsi changed: deliver as this message, or hold
+ *		 back while @masked. With ACCEL_CAP_X86_PC only; any vCPU thread.
  * @ioeventfd:	 a guest write of the 32-bit value @match at guest-physical @addr signals @fd
- * @stats:	 counters, "key=value" words
+ * @vcpu_stats:	 counters of a vCPU's exits, "key=value" words; any thread
  */
 struct accel_ops {
 	const char *name;
@@ -104,8 +108,10 @@ struct accel_ops {
 	int (*vcpu_run)(struct accel_vcpu *vcpu, struct vmexit *exit);
 	void (*vcpu_kick)(struct accel_vcpu *vcpu);
 	int (*irqfd)(struct accel_vm *vm, unsigned int gsi, int fd);
+	int (*irq_route)(struct accel_vm *vm, unsigned int gsi, bool masked, uint64_t addr,
+			 uint32_t data);
 	int (*ioeventfd)(struct accel_vm *vm, uint64_t addr, uint32_t match, int fd);
-	void (*stats)(struct accel_vm *vm, FILE *out);
+	void (*vcpu_stats)(struct accel_vcpu *vcpu, FILE *out);
 };
 
 extern const struct accel_ops accel_kvm;

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Loaders: they read the user's kernel and initrd, put them and everything the boot protocol asks for
+ * into guest memory, and say where the boot processor starts.
+ */
+#ifndef LODGE_BOOT_H
+#define LODGE_BOOT_H
+
+#include "accel.h"
+#include "err.h"
+#include "mem.h"
+
+/**
+ * struct boot_image - what to boot
+ * @kernel:  path of a bzImage (a distribution's vmlinuz)
+ * @initrd:  path, or NULL
+ * @cmdline: the complete kernel command line
+ * @rsdp:    guest-physical address of the ACPI root pointer
+ */
+struct boot_image {
+	const char *kernel;
+	const char *initrd;
+	const char *cmdline;
+	uint64_t rsdp;
+};
+
+/**
+ * boot_bzimage_check - is the kernel file one that we can boot? Reads it, changes nothing.
+ */
+int boot_bzimage_check(const char *path, struct err *err);
+
+/**
+ * boot_bzimage_load - load by the 64-bit boot protocol (Documentation/x86/boot.rst)
+ *
+ * Return: 0 with @entry filled, or -errno with @err naming --kernel, --initrd, --append or --mem.
+ */
+int boot_bzimage_load(const struct mem *mem, const struct boot_image *img,
+		      struct accel_entry *entry, struct err *err);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One guest: memory, accelerator, buses, vCPUs, devices, and how it ends. Built and taken apart on the
+ * main thread; vm_stop() and vm_stopping() are for any thread.
+ */
+#ifndef LODGE_VM_H
+#define LODGE_VM_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "accel.h"
+#include "boot.h"
+#include "bus.h"
+#include "ioapic.h"
+#include "lite/abi/platform.h"
+#include "mem.h"
+#include "mmio.h"
+#include "platform.h"
+#include "vcpu.h"
+#include "vdev.h"
+
+/* Why a guest ended. The first reason is kept. */
+enum vm_end {
+	VM_END_NONE,
+	VM_END_POWEROFF, /* the guest switched itself off */
+	VM_END_RESET,	 /* the guest asked for a reset */
+	VM_END_CRASH,	 /* triple fault */
+	VM_END_FAIL,	 /* the accelerator gave up */
+	VM_END_PANIC,	 /* the guest's kernel panicked and said so by pvpanic */
+	VM_END_QUIT,	 /* the user ended it */
+};
+
+/* A virtio device at its place in the machine. */
+struct vm_dev {
+	struct vdev *vd;
+	struct vmmio *tp;
+	struct bus_dev bus;
+};
+
+struct vm {
+	const char *name;
+	struct mem mem;
+	struct accel_vm *avm;
+	struct bus pio, mmio;
+	struct platform platform;
+	struct ioapic ioapic;
+	struct vcpu *vcpu;
+	unsigned int ncpus;
+	struct vm_dev dev[LODGE_MMIO_DEVICES];
+	unsigned int ndev;
+	unsigned int nslots; /* memory slots handed to the accelerator */
+	bool uart;	     /* set by the owner before vm_boot(): describe a UART */
+
+	int stop_fd;	   /* eventfd: readable once the guest has ended */
+	enum vm_end end;   /* atomic */
+	char end_why[128]; /* written once, by whoever set @end, before stop_fd fires */
+};
+
+/**
+ * vm_create - memory, accelerator and buses of a new guest
+ * @vm: zeroed
+ */
+int vm_create(struct vm *vm, const struct accel_ops *accel, const char *name, unsigned int ncpus,
+	      uint64_t mem_size, struct err *err);
+
+/** vm_add_device - give a device its register page, interrupt and doorbells; the VM owns it then */
+int vm_add_device(struct vm *vm, struct vdev *vd, struct err *err);
+
+/** vm_boot - firmware tables, kernel, vCPUs; the guest runs when it returns 0 */
+int vm_boot(struct vm *vm, struct boot_image *img, struct err *err);
+
+/** vm_stop - end the guest; only the first call has an effect. @why: one line or NULL; copied */
+void vm_stop(struct vm *vm, enum vm_end end, const char *why);
+
+/** vm_stopping - has somebody called vm_stop()? */
+bool vm_stopping(struct vm *vm);
+
+/** vm_halt - after stop_fd: stop vCPUs and devices; no guest code and no device thread runs after it */
+void vm_halt(struct vm *vm);
+
+/** vm_destroy - free everything; safe at any stage after vm_create() was tried */
+void vm_destroy(struct vm *vm);
+
+/** vm_print_stats - one line per vCPU and device */
+void vm_print_stats(struct vm *vm, FILE *out);
+
+#endif

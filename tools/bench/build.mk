@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# tools/bench/: what `make bench` runs. The programs are static: lab host and guests run the same.
+BENCH_PROGS := micro blkbench netbench vmwatch first
+BENCH_BINS := $(BENCH_PROGS:%=$(O)/bench/%)
+
+$(O)/bench/%: tools/bench/%.c tools/bench/report.h
+	@mkdir -p $(@D)
+	$(CC) -static $(LODGE_CFLAGS) $(CFLAGS) -o $@ $< $(BENCH_LIBS)
+
+$(O)/bench/blkbench: BENCH_LIBS := -luring
+
+# The guest's initramfs with the benchmarks in it, and with what QEMU's PCI devices need.
+$(O)/bench/guest.cpio: $(O)/guest/initramfs.cpio $(BENCH_BINS) tools/bench/guest tools/bench/mkguest
+	@tools/bench/mkguest $(O)
+
+bench-ready: all $(BENCH_BINS) $(O)/bench/guest.cpio
+
+bench: bench-ready
+	@tools/bench/bench $(BENCH_ARGS)
+
+.PHONY: bench-ready

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Turns what tools/bench/inlab left into tables and JSON; tools/bench/bench calls it.
+#
+#   awk -f table.awk -v json=FILE about N-MODE.figures... N-MODE.exits...
+#
+# A figure is the median of the rounds. Ratios are speeds: 2.00 is twice as fast (or half as large).
+
+function median(list,    n, v, i, j, t) {
+	n = split(list, v, " ")
+	for (i = 2; i <= n; i++)
+		for (j = i; j > 1 && v[j - 1] + 0 > v[j] + 0; j--) {
+			t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
+		}
+	low = v[1] + 0
+	high = v[n] + 0
+	count = n
+	return n % 2 ? v[(n + 1) / 2] + 0 : (v[n / 2] + v[n / 2 + 1]) / 2
+}
+
+function show(x) {
+	if (x == "")
+		return "-"
+	return x >= 1000 ? sprintf("%.0f", x) : x >= 100 ? sprintf("%.1f", x) : sprintf("%.2f", x)
+}
+
+# How many times faster lodge is than mode m.
+function ratio(m, r) {
+	if (!(("lodge", r) in mid) || !((m, r) in mid) || !mid["lodge", r] || !mid[m, r])
+		return ""
+	if (unit[r] ~ /\/s$|IOPS/)
+		return mid["lodge", r] / mid[m, r]
+	return mid[m, r] / mid["lodge", r]
+}
+
+# A difference counts when no round of the one comes near the other's.
+function verdict(r,    x) {
+	x = ratio("qemu", r)
+	if (x == "")
+		return ""
+	if (x >= 1)
+		return ""
+	if (lo["lodge", r] <= hi["qemu", r] && lo["qemu", r] <= hi["lodge", r])
+		return "(slower, within the spread)"
+	return "<-- slower than QEMU"
+}
+
+function row_add(name) {
+	if (!(name in seen)) {
+		seen[name] = 1
+		row[++rows] = name
+	}
+}
+
+function per_op(m, r, c) {
+	return ops[m, r] ? sprintf("%.3g", cnt[m, r, c] / ops[m, r]) : "-"
+}
+
+function spread(m, r) {
+	return mid[m, r] ? 100 * (hi[m, r] - lo[m, r]) / mid[m, r] : 0
+}
+
+function json_text(s) {
+	gsub(/["\\]/, "\\\\&", s)
+	return "\"" s "\""
+}
+
+FNR == 1 {
+	mode = FILENAME
+	sub(/.*\//, "", mode)
+	kind = mode
+	sub(/^[0-9]+-/, "", mode)
+	sub(/\.[a-z]+$/, "", mode)
+	sub(/.*\./, "", kind)
+}
+
+FILENAME == "about" {
+	k = $1
+	sub(/^[^ ]* /, "")
+	about[k] = $0
+	next
+}
+
+kind == "figures" {
+	row_add($1)
+	if (!(mode in is_mode))
+		is_mode[mode] = 1
+	unit[$1] = $3 == "-" ? unit[$1] : $3
+	if ($2 == "-") {
+		why = $0
+		sub(/^[^ ]+ - [^ ]+ */, "", why)
+		missing[mode, $1] = why
+	} else {
+		values[mode, $1] = values[mode, $1] " " $2
+		ops[mode, $1] += $5
+	}
+	next
+}
+
+kind == "exits" {
+	cnt[mode, $1, $2] += $3
+}
+
+END {
+	nm = split("host lodge qemu qemu-vhost", modes, " ")
+	for (i = 1; i <= rows; i++)
+		for (j = 1; j <= nm; j++)
+			if ((modes[j], row[i]) in values) {
+				mid[modes[j], row[i]] = median(values[modes[j], row[i]])
+				lo[modes[j], row[i]] = low
+				hi[modes[j], row[i]] = high
+				n[modes[j], row[i]] = count
+			}
+	printf "\n%-22s %-5s %16s %16s %16s %16s %10s %10s\n", "", "unit", "lab host", "lodge",
+		"qemu", "qemu+vhost", "lodge:host", "lodge:qemu"
+	for (i = 1; i <= rows; i++) {
+		r = row[i]
+		line = sprintf("%-22s %-5s", r, unit[r])
+		for (j = 1; j <= nm; j++) {
+			m = modes[j]
+			if (!((m, r) in mid))
+				cell = "-"
+			else
+				cell = show(mid[m, r]) sprintf(" %4.0f%%", spread(m, r))
+			line = line sprintf(" %16s", cell)
+		}
+		print line sprintf(" %10s %10s %s", show(ratio("host", r)), show(ratio("qemu", r)),
+			verdict(r))
+	}
+	print "\nEach cell: the median of its rounds, and how far they spread. Ratios are speeds: above 1 lodge" \
+		"\nis the faster (for memory: the smaller) one."
+	for (i = 1; i <= rows; i++)
+		for (j = 1; j <= nm; j++)
+			if ((modes[j], row[i]) in missing)
+				print "not measured: " modes[j] " " row[i] ": " missing[modes[j], row[i]]
+
+	nc = split("exits mmio_exits io_exits insn_emulation irq_injections halt_exits irq_exits " \
+		"pf_taken", counter, " ")
+	print "\nKVM's counters per operation (network: per 10^6 bytes), and the VMM's CPU time"
+	printf "%-22s %-11s %9s %9s %9s %9s %9s %9s %9s %9s %10s\n", "", "", "exits", "mmio",
+		"pio", "emulated", "irq-inj", "halt", "host-irq", "fault", "cpu us"
+	for (i = 1; i <= rows; i++)
+		for (j = 2; j <= nm; j++) {
+			m = modes[j]
+			r = row[i]
+			if (!((m, r, "exits") in cnt))
+				continue
+			line = sprintf("%-22s %-11s", r, m)
+			for (c = 1; c <= nc; c++)
+				line = line sprintf(" %9s", per_op(m, r, counter[c]))
+			cnt[m, r, "cpu_us"] = 1000 * (cnt[m, r, "cpu_user_ms"] + \
+				cnt[m, r, "cpu_system_ms"])
+			print line sprintf(" %10s", per_op(m, r, "cpu_us"))
+		}
+
+	print "{\n \"about\": {" >json
+	sep = ""
+	for (k in about) {
+		printf "%s  %s: %s", sep, json_text(k), json_text(about[k]) >json
+		sep = ",\n"
+	}
+	print "\n },\n \"rows\": [" >json
+	for (i = 1; i <= rows; i++) {
+		r = row[i]
+		printf "  {\"name\": %s, \"unit\": %s", json_text(r), json_text(unit[r]) >json
+		for (j = 1; j <= nm; j++) {
+			m = modes[j]
+			if ((m, r) in mid)
+				printf ",\n   %s: {\"median\": %s, \"min\": %s, \"max\": %s, \"rounds\": %d",
+					json_text(m), mid[m, r], lo[m, r], hi[m, r], n[m, r] >json
+			else if ((m, r) in missing)
+				printf ",\n   %s: {\"missing\": %s", json_text(m),
+					json_text(missing[m, r]) >json
+			else
+				continue
+			for (c = 1; c <= nc; c++)
+				if ((m, r, counter[c]) in cnt)
+					printf ", \"%s\": %d", counter[c], cnt[m, r, counter[c]] >json
+			printf ", \"ops\": %d}", ops[m, r] >json
+		}
+		if (ratio("host", r) != "")
+			printf ",\n   \"lodge_to_host\": %.3f", ratio("host", r) >json
+		if (ratio("qemu", r) != "")
+			printf ",\n   \"lodge_to_qemu\": %.3f", ratio("qemu", r) >json
+		print "}" (i < rows ? "," : "") >json
+	}
+	print " ]\n}" >json
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Runs a VMM under a stop-watch: starts it, puts a time to each line that its guest's console
+ * prints, and takes readings of the VMM from the host when the guest asks for them. Knows nothing of
+ * any particular VMM. tools/bench/inlab runs it; in the guest, tools/bench/guest prints the lines
+ * that it understands:
+ *
+ *	@@ mark NAME	print "NAME SECONDS s", counted from the start of the VMM
+ *	@@ begin NAME	read KVM's counters and the VMM's CPU time ...
+ *	@@ end NAME	... and write how much they have grown to the counters file
+ *	@@ rss NAME	print the VMM's resident memory without the guest's own
+ *	@= TEXT		print TEXT: a figure that the guest measured
+ *
+ * usage: vmwatch -T SECONDS -m MIB -l LOG -c COUNTERS -- COMMAND...
+ *	MIB: memory of the guest; LOG: every line, with its time
+ *
+ * Exit status: the command's; 124 when the time was up. One thread; the command does not outlive it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "report.h"
+
+#define KVM_STATS    "/sys/kernel/debug/kvm"
+#define MAX_COUNTERS 96
+#define LINE_SIZE    1024
+#define GRACE_MS     3000
+
+struct counters {
+	int count;
+	char name[MAX_COUNTERS][40];
+	long long value[MAX_COUNTERS];
+};
+
+struct watch {
+	pid_t pid;
+	uint64_t start; /* ns */
+	unsigned long guest_kib;
+	FILE *log, *counters;
+	char section[40];
+	struct counters before;
+	char line[LINE_SIZE];
+	size_t fill;
+};
+
+static long long read_number(int dirfd, const char *name)
+{
+	char text[32];
+	ssize_t n;
+	int fd;
+
+	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	return atoll(text);
+}
+
+static void counters_add(struct counters *c, const char *name, long long value)
+{
+	if (c->count == MAX_COUNTERS || value < 0)
+		return;
+	snprintf(c->name[c->count], sizeof(c->name[0]), "%.39s", name);
+	c->value[c->count++] = value;
+}
+
+/* User and system time of the whole VMM, vCPUs included, in ms; -1 when it is gone. */
+static long long cpu_ms(pid_t pid, int field)
+{
+	unsigned long long user, system;
+	char path[40], text[1024], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	/* The name may hold blanks: fields are counted from its closing bracket. proc(5). */
+	p = strrchr(text, ')');
+	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+			 &system) != 2)
+		return -1;
+	return (field ? system : user) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+/* KVM's counters are sums over all guests: there is only one while a benchmark runs. */
+static void counters_read(struct counters *c, pid_t pid)
+{
+	struct dirent *e;
+	DIR *dir;
+
+	c->count = 0;
+	counters_add(c, "wall_ms", bench_now_ns() / 1000000);
+	counters_add(c, "cpu_user_ms", cpu_ms(pid, 0));
+	counters_add(c, "cpu_system_ms", cpu_ms(pid, 1));
+	dir = opendir(KVM_STATS);
+	if (!dir)
+		return;
+	while ((e = readdir(dir)))
+		if (e->d_type == DT_REG)
+			counters_add(c, e->d_name, read_number(dirfd(dir), e->d_name));
+	closedir(dir);
+}
+
+static void section_end(struct watch *w)
+{
+	struct counters now;
+	long long grown;
+	int i;
+
+	counters_read(&now, w->pid);
+	/* A guest came or went in between: the files may have another order. */
+	if (now.count != w->before.count)
+		return;
+	for (i = 0; i < now.count; i++) {
+		grown = now.value[i] - w->before.value[i];
+		if (grown && !strcmp(now.name[i], w->before.name[i]))
+			fprintf(w->counters, "%s %s %lld\n", w->section, now.name[i], grown);
+	}
+	fflush(w->counters);
+}
+
+/*
+ * The guest's memory is the one mapping, or the neighbouring ones of one file, that are as large as
+ * it; a VMM that maps it in several pieces needs them to carry the same name.
+ */
+static void report_rss(struct watch *w, const char *name)
+{
+	unsigned long kib, lo, hi, size = 0, rss = 0, pss = 0, guest_rss = 0, guest_pss = 0;
+	char path[40], line[512], map[256] = "";
+	bool guest = false, found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", w->pid);
+	f = fopen(path, "re");
+	if (!f) {
+		bench_skip(name, "MiB", strerror(errno));
+		return;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &lo, &hi) == 2) {
+			map[0] = '\0';
+			sscanf(line, "%*s %*s %*s %*s %*s %255[^\n]", map);
+			size = (hi - lo) >> 10;
+			guest = strstr(map, "memfd:guest-ram") || size == w->guest_kib;
+			found |= guest;
+		} else if (sscanf(line, "Rss: %lu", &kib) == 1) {
+			*(guest ? &guest_rss : &rss) += kib;
+		} else if (sscanf(line, "Pss: %lu", &kib) == 1) {
+			*(guest ? &guest_pss : &pss) += kib;
+		}
+	}
+	fclose(f);
+	if (!found) {
+		bench_skip(name, "MiB", "no mapping looks like the guest's memory");
+		return;
+	}
+	printf("%s %.2f MiB 0%%\n%s_guest %.2f MiB 0%%\n", name, rss / 1024.0, name,
+	       guest_rss / 1024.0);
+	fflush(stdout);
+}
+
+static double seconds(const struct watch *w)
+{
+	return (bench_now_ns() - w->start) * 1e-9;
+}
+
+static void handle_line(struct watch *w, const char *line)
+{
+	double now = seconds(w);
+	char name[40];
+
+	fprintf(w->log, "%9.3f %s\n", now, line);
+	if (sscanf(line, "@@ mark %39s", name) == 1) {
+		printf("%s %.3f s 0%%\n", name, now);
+	} else if (sscanf(line, "@@ begin %39s", name) == 1) {
+		snprintf(w->section, sizeof(w->section), "%s", name);
+		counters_read(&w->before, w->pid);
+	} else if (sscanf(line, "@@ end %39s", name) == 1) {
+		if (!strcmp(name, w->section))
+			section_end(w);
+	} else if (sscanf(line, "@@ rss %39s", name) == 1) {
+		report_rss(w, name);
+	} else if (!strncmp(line, "@= ", 3)) {
+		printf("%s\n", line + 3);
+	}
+	fflush(stdout);
+	fflush(w->log);
+}
+
+/* Return: false at the end of the output. */
+static bool read_output(struct watch *w, int fd)
+{
+	char buf[4096];
+	ssize_t n, i;
+
+	n = read(fd, buf, sizeof(buf));
+	if (n <= 0)
+		return n < 0 && errno == EINTR;
+	for (i = 0; i < n; i++) {
+		if (buf[i] == '\r')
+			continue;
+		if (buf[i] != '\n' && w->fill < sizeof(w->line) - 1) {
+			w->line[w->fill++] = buf[i];
+			continue;
+		}
+		w->line[w->fill] = '\0';
+		w->fill = 0;
+		handle_line(w, w->line);
+	}
+	return true;
+}
+
+static int start_command(struct watch *w, char **argv)
+{
+	int out[2], null;
+
+	if (pipe(out))
+		return -errno;
+	w->start = bench_now_ns();
+	w->pid = fork();
+	if (w->pid < 0)
+		return -errno;
+	if (!w->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		null = open("/dev/null", O_RDONLY);
+		dup2(null, STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		dup2(out[1], STDERR_FILENO);
+		close(out[0]);
+		close(out[1]);
+		execvp(argv[0], argv);
+		fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
+		_exit(127);
+	}
+	close(out[1]);
+	return out[0];
+}
+
+/* Return: wait status, or -1 when it had to be killed. */
+static int wait_command(pid_t pid, int ms)
+{
+	int status;
+
+	for (; ms > 0; ms -= 20) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return status;
+		usleep(20000);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return -1;
+}
+
+static int watch_command(struct watch *w, char **argv, unsigned int timeout_s)
+{
+	uint64_t deadline;
+	struct pollfd pfd;
+	bool late = false;
+	int status;
+
+	pfd.fd = start_command(w, argv);
+	if (pfd.fd < 0) {
+		fprintf(stderr, "vmwatch: %s: %s\n", argv[0], strerror(-pfd.fd));
+		return 126;
+	}
+	pfd.events = POLLIN;
+	deadline = w->start + timeout_s * 1000000000ull;
+	while (!late) {
+		if (poll(&pfd, 1, 200) > 0 && !read_output(w, pfd.fd))
+			break;
+		late = bench_now_ns() > deadline;
+	}
+	if (late) {
+		fprintf(stderr, "vmwatch: %s: no end after %u s\n", argv[0], timeout_s);
+		kill(w->pid, SIGTERM);
+	}
+	status = wait_command(w->pid, GRACE_MS);
+	if (w->fill) {
+		w->line[w->fill] = '\0';
+		handle_line(w, w->line);
+	}
+	fprintf(w->log, "%9.3f (status %d)\n", seconds(w), status);
+	if (late || status < 0)
+		return 124;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int main(int argc, char **argv)
+{
+	const char *log = NULL, *counters = NULL;
+	static struct watch w;
+	unsigned int timeout = 0;
+	int opt, status;
+
+	while ((opt = getopt(argc, argv, "+T:m:l:c:")) != -1) {
+		if (opt == 'T')
+			timeout = atoi(optarg);
+		else if (opt == 'm')
+			w.guest_kib = strtoul(optarg, NULL, 10) << 10;
+		else if (opt == 'l')
+			log = optarg;
+		else if (opt == 'c')
+			counters = optarg;
+		else
+			timeout = 0;
+	}
+	if (!timeout || !w.guest_kib || !log || !counters || optind == argc) {
+		fprintf(stderr, "usage: vmwatch -T SECONDS -m MIB -l LOG -c COUNTERS -- "
+				"COMMAND...\n");
+		return 2;
+	}
+	w.log = fopen(log, "we");
+	w.counters = fopen(counters, "we");
+	if (!w.log || !w.counters) {
+		fprintf(stderr, "vmwatch: %s or %s: %s\n", log, counters, strerror(errno));
+		return 126;
+	}
+	status = watch_command(&w, argv + optind, timeout);
+	fclose(w.log);
+	fclose(w.counters);
+	return status;
+}

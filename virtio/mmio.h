@@ -7,8 +7,8 @@
  * guest itself; then reads cost no exit at all. Writes are the only thing that needs code. The
  * interrupt goes out by an eventfd, kicks come in by the queues' eventfds.
  *
- * Threads: vmmio_write() on vCPU threads (serialised by vdev.lock inside); the transport calls from
- * any device thread.
+ * Threads: vmmio_write() on vCPU threads (serialised inside); the transport calls from any device
+ * thread.
  */
 #ifndef LODGE_MMIO_H
 #define LODGE_MMIO_H
@@ -22,13 +22,23 @@
  * @vd:	    the device
  * @page:   VMMIO_PAGE_SIZE bytes, page aligned, mapped shared
  * @irq_fd: eventfd, written once per (edge) interrupt; owned by this struct
+ *
+ * The used-buffer bit of InterruptStatus may stay set after the guest has acknowledged it: the
+ * accelerator is free to swallow the write of exactly VIRTIO_MMIO_INT_VRING to InterruptACK (as an
+ * ioeventfd that nobody reads), so that a used-buffer interrupt costs no exit to user space. That
+ * is harmless: interrupts are edges of @irq_fd and never derived from the register, and a driver
+ * that finds the bit set without cause looks at its rings in vain. It even spares the driver
+ * spurious interrupts without any bit. The configuration bit is acknowledged by writes of 2 or 3,
+ * which always arrive here.
  */
 struct vmmio {
 	struct vdev *vd;
 	uint8_t *page;
 	int irq_fd;
-	uint32_t dev_feat_sel, drv_feat_sel, queue_sel;
 	struct vdev_transport tp;
+	pthread_mutex_t lock; /* register writes; taken before vdev.lock */
+	uint32_t dev_feat_sel, drv_feat_sel, queue_sel;
+	pthread_mutex_t config_lock; /* configuration space in @page; innermost, never waits */
 };
 
 /** vmmio_create - connect @vd to a new register page; 0 or -errno */

@@ -39,6 +39,8 @@ struct vdev;
  *		  An error makes the device NEEDS_RESET.
  * @quiesce:	  stop threads; no access to guest memory after return. In-flight requests are finished
  *		  or abandoned (host side complete). May be called only after activate.
+ * @features_ok:  do these bits, a subset of the offered ones, go together (the "requires" lists of
+ *		  5.x.3.1)? NULL: any do
  * @config_write: driver writes to configuration space; NULL: writes are ignored. @off + @len is
  *		  inside vdev.config. Called with vdev.lock held.
  * @stats:	  append "key=value" words for the monitor and --stats; NULL: only the queues' own
@@ -55,6 +57,7 @@ struct vdev_ops {
 	void (*destroy)(struct vdev *vd);
 	int (*activate)(struct vdev *vd);
 	void (*quiesce)(struct vdev *vd);
+	bool (*features_ok)(uint64_t features);
 	void (*config_write)(struct vdev *vd, uint32_t off, const void *buf, uint32_t len);
 	void (*stats)(struct vdev *vd, FILE *out);
 };
@@ -84,6 +87,7 @@ struct vdev {
 	uint8_t status;	      /* VIRTIO_CONFIG_S_*; atomic, NEEDS_RESET comes from device threads */
 	bool active;	      /* between ops->activate and ops->quiesce */
 	uint64_t stat_resets;
+	unsigned int stat_broken; /* times that vdev_broken() had an effect; atomic */
 };
 
 /**
@@ -124,8 +128,35 @@ void vdev_set_features(struct vdev *vd, uint32_t sel, uint32_t val);
  */
 void vdev_set_status(struct vdev *vd, uint8_t val);
 
-/** vdev_queue_enable - the driver sets QueueReady; only between FEATURES_OK and DRIVER_OK */
+/**
+ * vdev_queue_setup - may the driver set this queue's size and addresses now?
+ *
+ * Return: the queue between FEATURES_OK and DRIVER_OK and while it is not enabled, else NULL. The
+ * transport fills in size and the gpa fields; it serialises its own register writes.
+ */
+struct vq *vdev_queue_setup(struct vdev *vd, unsigned int index);
+
+/**
+ * vdev_queue_enable - the driver sets QueueReady; only between FEATURES_OK and DRIVER_OK
+ *
+ * Return: 0, -EBUSY at the wrong time or for a queue that is not there or enabled already, -EINVAL
+ * (and the device broken) for a ring that vq_enable() refuses.
+ */
 int vdev_queue_enable(struct vdev *vd, unsigned int index);
+
+/**
+ * vdev_queue_disable - the driver clears QueueReady; only between FEATURES_OK and DRIVER_OK
+ *
+ * Of a running device only all queues can be stopped, by a reset.
+ */
+void vdev_queue_disable(struct vdev *vd, unsigned int index);
+
+/**
+ * vdev_config_write - the driver writes to configuration space
+ *
+ * Ignored before FEATURES_OK, outside of the space, and by devices without config_write.
+ */
+void vdev_config_write(struct vdev *vd, uint32_t off, const void *buf, uint32_t len);
 
 /** vdev_reset - what a status write of 0 does; also the host's way to stop a device */
 void vdev_reset(struct vdev *vd);
@@ -133,8 +164,8 @@ void vdev_reset(struct vdev *vd);
 /**
  * vdev_broken - the guest broke the rules: NEEDS_RESET, a configuration interrupt, one log line
  *
- * Any thread. Only the first call after a reset has an effect. The device's thread must stop working
- * on its queues afterwards and wait for quiesce.
+ * Any thread, no locks taken. Only the first call after a reset has an effect. The device's thread
+ * must stop working on its queues afterwards and wait for quiesce.
  */
 void vdev_broken(struct vdev *vd, const char *why);
 

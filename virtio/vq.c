@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Split virtqueues, device side (virtio 1.2, 2.7). The driver may be hostile and may change every
- * byte of the ring at any time: each descriptor is read once, field by field, into a local copy, and
- * only the copy is checked and used. Every walk ends after vq->size descriptors.
+ * byte of the ring at any time: each descriptor is read once, field by field, into a local copy,
+ * and only the copy is checked and used. Every walk ends after vq->size descriptors.
  *
- * Not here: which thread works on a queue, eventfds, what a request means. Called by vdev.c (set-up)
- * and by the devices' threads. No locks: one thread at a time per queue. Ring fields are little
- * endian, as is every processor that this runs on.
+ * Not here: which thread works on a queue, eventfds, what a request means. Called by vdev.c
+ * (set-up) and by the devices' threads. No locks: one thread at a time per queue. Ring fields are
+ * little endian, as is every processor that this runs on.
  */
 #include <assert.h>
 #include <string.h>
@@ -92,14 +92,14 @@ int vq_enable(struct vq *vq)
 /* Look whether the driver has added chains: 1, 0, or -EPROTO. */
 static int poll_avail(struct vq *vq)
 {
-	/* Pairs with the driver's release of the index: ring entries and descriptors are read after. */
+	/* Pairs with the driver's release of the index: its entries and descriptors are there. */
 	uint16_t idx = load_acquire(&vq->avail->idx);
 
 	if (idx == vq->avail_seen)
 		return 0;
 	/*
-	 * A chain holds at least one descriptor from its turn in the avail ring until its turn in the
-	 * used ring, so that both kinds together never exceed the size.
+	 * A chain holds at least one descriptor from its turn in the avail ring until its turn in
+	 * the used ring, so that both kinds together never exceed the size.
 	 */
 	if ((uint16_t)(idx - vq->last_avail) > vq->size - vq->inflight)
 		return broken(vq, "more chains available than the ring can hold");
@@ -136,8 +136,8 @@ static int add_buffer(struct vq *vq, struct vq_chain *c, const struct vring_desc
 }
 
 /*
- * The only read of a descriptor. Volatile, so that the compiler reads each field once and never goes
- * back; packed, since nothing makes a driver align its indirect tables.
+ * The only read of a descriptor. Volatile, so that the compiler reads each field once and never
+ * goes back; packed, since nothing makes a driver align its indirect tables.
  */
 static struct vring_desc read_desc(const struct vring_desc *table, uint16_t i)
 {
@@ -164,9 +164,9 @@ static int walk(struct vq *vq, struct vq_chain *c, uint16_t i)
 		d = read_desc(table, i);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			if (!vq->indirect)
-				return broken(vq, "an indirect descriptor, which was not negotiated");
+				return broken(vq, "an indirect descriptor without the feature");
 			if (indirect)
-				return broken(vq, "an indirect descriptor inside an indirect table");
+				return broken(vq, "a nested indirect descriptor");
 			if (d.flags & VRING_DESC_F_NEXT)
 				return broken(vq, "an indirect descriptor with a next one");
 			n = d.len / sizeof(d);
@@ -252,8 +252,8 @@ bool vq_flush(struct vq *vq)
 	store_release(&vq->used->idx, vq->used_idx);
 	vq->used_flushed = vq->used_idx;
 	/*
-	 * Pairs with the driver's full barrier between asking for interrupts and looking at the used
-	 * index once more: either it sees the new index, or we see that it asked.
+	 * Pairs with the driver's full barrier between asking for interrupts and looking at the
+	 * used index once more: either it sees the new index, or we see that it asked.
 	 */
 	full_barrier();
 	if (!vq->event_idx)
@@ -276,7 +276,9 @@ bool vq_kicks_on(struct vq *vq)
 {
 	if (!vq->enabled || vq->broken)
 		return vq->broken;
-	/* From avail_seen on: chains that were taken and given back have been kicked for already. */
+	/*
+	 * From avail_seen on: chains that were taken and given back have been kicked for already.
+	 */
 	if (vq->event_idx)
 		store_once(avail_event(vq), vq->avail_seen);
 	else

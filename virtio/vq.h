@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Split virtqueues, device side (virtio 1.2, 2.7): the only code that touches a ring. It knows guest
- * memory and nothing of devices, transports or threads. One thread at a time works on a queue (the
- * device's, once activated); set-up happens before that thread exists. Indirect descriptors
+ * Split virtqueues, device side (virtio 1.2, 2.7): the only code that touches a ring. It knows
+ * guest memory and nothing of devices, transports or threads. One thread at a time works on a queue
+ * (the device's, once activated); set-up happens before that thread exists. Indirect descriptors
  * (2.7.5.3) and the event index (2.7.7) are handled here.
  */
 #ifndef LODGE_VQ_H
@@ -97,9 +97,9 @@ int vq_enable(struct vq *vq);
  * vq_pop - take the next available chain
  *
  * Every descriptor is copied once and checked on the copy. Guest errors (index past the ring, loop,
- * chain longer than the ring, nested indirect, buffer outside memory, readable after writable, total
- * above 2^32 - 1, more available than the ring holds, a head that is in flight already) break the
- * queue: first reason in @vq->broken. A queue that the driver left disabled never has anything.
+ * chain longer than the ring, nested indirect, buffer outside memory, readable after writable,
+ * total above 2^32 - 1, more available than the ring holds, a head that is in flight already) break
+ * the queue: first reason in @vq->broken. A queue that the driver left disabled never has anything.
  *
  * Return: 1 with @c filled, 0 when nothing is available, -EPROTO when the queue is broken.
  */
@@ -135,8 +135,8 @@ void vq_kicks_off(struct vq *vq);
  * For a caller that vq_pop() has told that there is nothing (more), whether or not it then gave
  * chains back; those do not count as something new.
  *
- * Return: true when something became available meanwhile: the caller must look again, as no kick may
- * come for it. Also true when the queue is broken.
+ * Return: true when something became available meanwhile: the caller must look again, as no kick
+ * may come for it. Also true when the queue is broken.
  */
 bool vq_kicks_on(struct vq *vq);
 

@@ -73,52 +73,52 @@ static inline __attribute__((noreturn)) void ksft_leave(void)
 	pthread_exit(NULL);
 }
 
-#define ksft_fail(...)                                                       \
-	do {                                                                 \
-		ksft_msg("%s:%d: in %s()", __FILE__, __LINE__, __func__);    \
-		ksft_msg(__VA_ARGS__);                                       \
-		__atomic_store_n(&ksft.failed, 1, __ATOMIC_RELEASE);         \
-		ksft_leave();                                                \
+#define ksft_fail(...)                                                    \
+	do {                                                              \
+		ksft_msg("%s:%d: in %s()", __FILE__, __LINE__, __func__); \
+		ksft_msg(__VA_ARGS__);                                    \
+		__atomic_store_n(&ksft.failed, 1, __ATOMIC_RELEASE);      \
+		ksft_leave();                                             \
 	} while (0)
 
-#define ksft_check(cond)                                                     \
-	do {                                                                 \
-		if (!(cond))                                                 \
-			ksft_fail("expected: %s", #cond);                    \
+#define ksft_check(cond)                                  \
+	do {                                              \
+		if (!(cond))                              \
+			ksft_fail("expected: %s", #cond); \
 	} while (0)
 
 /* Integers of any width and sign; both sides are evaluated once. */
-#define ksft_eq(a, b)                                                        \
-	do {                                                                 \
-		long long a_ = (long long)(a), b_ = (long long)(b);          \
-		if (a_ != b_)                                                \
-			ksft_fail("expected: %s == %s, have %lld (0x%llx) and %lld (0x%llx)", #a, #b, \
-				  a_, (unsigned long long)a_, b_, (unsigned long long)b_); \
+#define ksft_eq(a, b)                                                                             \
+	do {                                                                                      \
+		long long a_ = (long long)(a), b_ = (long long)(b);                               \
+		if (a_ != b_)                                                                     \
+			ksft_fail("expected: %s == %s, have %lld (0x%llx) and %lld (0x%llx)", #a, \
+				  #b, a_, (unsigned long long)a_, b_, (unsigned long long)b_);    \
 	} while (0)
 
-#define ksft_streq(a, b)                                                     \
-	do {                                                                 \
-		const char *a_ = (a), *b_ = (b);                             \
-		if (!a_ || !b_ || strcmp(a_, b_))                            \
+#define ksft_streq(a, b)                                                                \
+	do {                                                                            \
+		const char *a_ = (a), *b_ = (b);                                        \
+		if (!a_ || !b_ || strcmp(a_, b_))                                       \
 			ksft_fail("expected: %s == %s, have \"%s\" and \"%s\"", #a, #b, \
-				  a_ ? a_ : "(null)", b_ ? b_ : "(null)");   \
+				  a_ ? a_ : "(null)", b_ ? b_ : "(null)");              \
 	} while (0)
 
-#define ksft_memeq(a, b, len)                                                \
-	do {                                                                 \
-		const unsigned char *a_ = (const void *)(a), *b_ = (const void *)(b); \
-		size_t i_, n_ = (len);                                       \
-		for (i_ = 0; i_ < n_; i_++)                                  \
-			if (a_[i_] != b_[i_])                                \
+#define ksft_memeq(a, b, len)                                                                    \
+	do {                                                                                     \
+		const unsigned char *a_ = (const void *)(a), *b_ = (const void *)(b);            \
+		size_t i_, n_ = (len);                                                           \
+		for (i_ = 0; i_ < n_; i_++)                                                      \
+			if (a_[i_] != b_[i_])                                                    \
 				ksft_fail("%s and %s differ at byte %zu of %zu: 0x%02x, 0x%02x", \
-					  #a, #b, i_, n_, a_[i_], b_[i_]);   \
+					  #a, #b, i_, n_, a_[i_], b_[i_]);                       \
 	} while (0)
 
 /* End the running case as skipped; only in the case's own thread. */
-#define ksft_skip(...)                                                       \
-	do {                                                                 \
-		snprintf(ksft.skip, sizeof(ksft.skip), __VA_ARGS__);         \
-		ksft_leave();                                                \
+#define ksft_skip(...)                                               \
+	do {                                                         \
+		snprintf(ksft.skip, sizeof(ksft.skip), __VA_ARGS__); \
+		ksft_leave();                                        \
 	} while (0)
 
 static inline void ksft_case(const char *name, void (*fn)(void))

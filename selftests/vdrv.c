@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test driver: guest memory and rings. See vdrv.h. Ring accesses are a driver's: it owns descriptors
- * and the avail ring, reads the used ring, and keeps its free list outside the ring, since a device
- * under test must not be able to lead it astray.
+ * Test driver: guest memory and rings. See vdrv.h. Ring accesses are a driver's: it owns
+ * descriptors and the avail ring, reads the used ring, and keeps its free list outside the ring,
+ * since a device under test must not be able to lead it astray.
  */
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -147,7 +147,8 @@ int vdrv_add(struct vdrv_q *q, const struct vdrv_buf *buf, unsigned int nout, un
 		t = vdrv_hva(q->d, q->table_gpa[head], 16ull * n);
 		for (i = 0; i < n; i++)
 			fill(&t[i], &buf[i], i >= nout, i + 1 < n, i + 1);
-		q->desc[head] = (struct vring_desc){ .addr = q->table_gpa[head], .len = 16 * n,
+		q->desc[head] = (struct vring_desc){ .addr = q->table_gpa[head],
+						     .len = 16 * n,
 						     .flags = VRING_DESC_F_INDIRECT };
 		at = q->next_free[head];
 	} else {

@@ -5,11 +5,12 @@
  * sharing no code with it.
  *
  * Guest memory has two slots whose guest and host addresses differ in every bit that matters, with
- * inaccessible pages around each on the host, so that a mix-up or an overrun faults. The ring fields
- * are public: a test that wants a corrupt ring writes to them.
+ * inaccessible pages around each on the host, so that a mix-up or an overrun faults. The ring
+ * fields are public: a test that wants a corrupt ring writes to them.
  *
- * vdrv.c knows memory and rings; vdrv_mmio.c adds devices. What a correct device never does (a chain
- * used twice) ends the program. Threads: one thread uses a queue at a time, as with a real driver.
+ * vdrv.c knows memory and rings; vdrv_mmio.c adds devices. What a correct device never does (a
+ * chain used twice) ends the program. Threads: one thread uses a queue at a time, as with a real
+ * driver.
  */
 #ifndef LODGE_VDRV_H
 #define LODGE_VDRV_H
@@ -109,7 +110,9 @@ void vdrv_kick(struct vdrv_q *q);
 /* vdrv_used - take one used chain, free its descriptors; false when there is none */
 bool vdrv_used(struct vdrv_q *q, uint16_t *head, uint32_t *len);
 
-/* vdrv_irq_off - ask for no interrupts; vdrv_irq_on - ask again, true when something came meanwhile */
+/*
+ * vdrv_irq_off - ask for no interrupts; vdrv_irq_on - ask again, true when something came meanwhile
+ */
 void vdrv_irq_off(struct vdrv_q *q);
 bool vdrv_irq_on(struct vdrv_q *q);
 

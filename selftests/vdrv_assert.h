@@ -10,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define vdrv_assert(cond)                                                                   \
-	do {                                                                                \
-		if (!(cond)) {                                                              \
+#define vdrv_assert(cond)                                                                     \
+	do {                                                                                  \
+		if (!(cond)) {                                                                \
 			printf("# %s:%d: %s(): expected: %s\n", __FILE__, __LINE__, __func__, \
-			       #cond);                                                      \
-			fflush(stdout);                                                     \
-			abort();                                                            \
-		}                                                                           \
+			       #cond);                                                        \
+			fflush(stdout);                                                       \
+			abort();                                                              \
+		}                                                                             \
 	} while (0)
 
 #endif

@@ -75,8 +75,11 @@ int init_spawn_wait(const char *const argv[])
 	if (!pid) {
 		child_signals();
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (fd >= 0)
+		if (fd >= 0) {
 			dup2(fd, STDIN_FILENO);
+			dup2(fd, STDOUT_FILENO);
+			dup2(fd, STDERR_FILENO);
+		}
 		execv(argv[0], (char *const *)argv);
 		_exit(127);
 	}
@@ -124,6 +127,24 @@ static void load_modules(void)
 		close(fd);
 	}
 	fclose(f);
+}
+
+/* lodge.modules=NAME,NAME: for devices that only some machines have. */
+static void load_named_modules(void)
+{
+	const char *argv[20] = { "/bin/modprobe", "-a" };
+	const char *names = cmdline_get("lodge.modules");
+	char copy[256], *pos = copy, *name;
+	int n = 2;
+
+	if (!names)
+		return;
+	snprintf(copy, sizeof(copy), "%s", names);
+	while (n < 19 && (name = strsep(&pos, ",")))
+		if (*name)
+			argv[n++] = name;
+	if (n > 2 && init_spawn_wait(argv))
+		fprintf(stderr, "init: lodge.modules=%s: modprobe failed\n", names);
 }
 
 /*
@@ -276,6 +297,7 @@ int main(void)
 	load_modules();
 	button_count = power_open_buttons(button_fds, 4);
 	open_console();
+	load_named_modules();
 	(void)!sethostname("lodge", 5);
 	net_setup();
 

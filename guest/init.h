@@ -17,7 +17,7 @@
 /** init_note() - one line for the kernel log; never an error in itself. */
 void init_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/** init_spawn_wait() - run a program to its end; its wait status, or -errno. */
+/** init_spawn_wait() - run a program, mute, to its end; its wait status, or -errno. */
 int init_spawn_wait(const char *const argv[]);
 
 /* init_cmdline.c */

@@ -341,5 +341,6 @@ const struct vdev_ops console_ops = {
 	.activate = console_activate,
 	.quiesce = console_quiesce,
 	.config_write = console_config_write,
+	.config_early = true,
 	.stats = console_stats,
 };

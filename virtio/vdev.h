@@ -43,6 +43,7 @@ struct vdev;
  *		  5.x.3.1)? NULL: any do
  * @config_write: driver writes to configuration space; NULL: writes are ignored. @off + @len is
  *		  inside vdev.config. Called with vdev.lock held.
+ * @config_early: configuration space takes writes before FEATURES_OK (5.3.4)
  * @stats:	  append "key=value" words for the monitor and --stats; NULL: only the queues' own
  */
 struct vdev_ops {
@@ -59,6 +60,7 @@ struct vdev_ops {
 	void (*quiesce)(struct vdev *vd);
 	bool (*features_ok)(uint64_t features);
 	void (*config_write)(struct vdev *vd, uint32_t off, const void *buf, uint32_t len);
+	bool config_early;
 	void (*stats)(struct vdev *vd, FILE *out);
 };
 
@@ -154,7 +156,8 @@ void vdev_queue_disable(struct vdev *vd, unsigned int index);
 /**
  * vdev_config_write - the driver writes to configuration space
  *
- * Ignored before FEATURES_OK, outside of the space, and by devices without config_write.
+ * Ignored before FEATURES_OK (unless config_early), outside of the space, and by devices without
+ * config_write.
  */
 void vdev_config_write(struct vdev *vd, uint32_t off, const void *buf, uint32_t len);
 

@@ -178,6 +178,12 @@ int opt_parse_list(const struct opt *tab, const char *what, char *text, void *cf
 		if (first && !*tab->key && tab->type != OPT_END) {
 			ret = opt_set(tab, what, "", item, cfg, err);
 		} else {
+			if (!*item || *item == '=')
+				return err_set(
+					err, -EINVAL,
+					"%s: an empty key between commas; remove it, or write "
+					"',,' for a comma inside a value",
+					what);
 			if (eq)
 				*eq++ = '\0';
 			ret = opt_set(tab, what, item, eq, cfg, err);

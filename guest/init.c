@@ -317,6 +317,6 @@ int main(void)
 	}
 	pid = start_main(command, root);
 	status = pid < 0 ? 126 : main_loop(pid, &signals, &how);
-	power_stop_processes();
+	power_stop_processes(!command);
 	power_end(status, how);
 }

@@ -86,8 +86,11 @@ int power_open_buttons(int *fds, int max);
 /** power_button_pressed() - read all events of @fd; true when the power key went down. */
 bool power_button_pressed(int fd);
 
-/** power_stop_processes() - TERM, a while, KILL for every other process; reaps them. */
-void power_stop_processes(void);
+/**
+ * power_stop_processes() - TERM, a while, KILL for every other process; reaps them.
+ * @shell: an interactive shell is among them, and needs a HUP
+ */
+void power_stop_processes(bool shell);
 
 /** power_end() - hand @status to the VMM if this is a lodge guest, then reboot(@how). */
 void power_end(int status, int how) __attribute__((noreturn));

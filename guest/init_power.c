@@ -82,13 +82,14 @@ static bool reap_for(int ms)
 	}
 }
 
-void power_stop_processes(void)
+void power_stop_processes(bool shell)
 {
 	/* As init we are the parent of every orphan, so ECHILD is "no process left". */
 	if (kill(-1, SIGTERM) && errno == ESRCH)
 		return;
-	/* Shells ignore TERM, and stopped jobs sleep through it. */
-	kill(-1, SIGHUP);
+	/* Interactive shells ignore TERM, and stopped jobs sleep through it. */
+	if (shell)
+		kill(-1, SIGHUP);
 	kill(-1, SIGCONT);
 	if (reap_for(STOP_GRACE_MS))
 		return;

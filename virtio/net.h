@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The inside of the network device, shared by net*.c and its tests. One struct net_pair per pair of
+ * queues, each with its own thread, backend and epoll instance; pair 0's thread also serves the
+ * control queue.
+ *
+ * Threads: a struct net_pair belongs to its thread while the device is active. Counters are read
+ * from elsewhere without a lock. net_dev.rx_offloads is written by pair 0 and read by all.
+ */
+#ifndef LODGE_NET_H
+#define LODGE_NET_H
+
+#include "net_backend.h"
+#include "util.h"
+#include "vdev.h"
+
+#define NET_PAIRS	  1
+#define NET_RING	  256 /* entries, hence also the longest chain */
+#define NET_RX_IOV	  (2 * NET_RING)
+#define NET_CTRL_DATA_MAX 4096 /* longest control command that is looked at */
+
+struct net_dev;
+struct net_pcap;
+
+/**
+ * struct net_cfg - what --net says
+ */
+struct net_cfg {
+	const char *tap;
+	bool user;
+	const char *addr;
+	const char *mac;
+	const char *offload;
+	uint64_t mtu;
+	struct opt_multi hostfwd;
+	const char *pcap;
+	const char *filter;
+};
+
+/**
+ * struct net_buf - a chain in hand
+ * @niov: its iovecs that are still in the window
+ * @room: its bytes that are still in the window
+ */
+struct net_buf {
+	uint16_t head;
+	uint16_t niov;
+	uint32_t room;
+};
+
+/**
+ * struct net_rx - receive side: the guest's buffers "in hand", taken from the queue, not yet filled
+ * @iov:     [0] is left for the header; [start, end) are the buffers; one more for @spill
+ * @buf:     [bstart, bend), the chains they came from
+ * @room:    bytes in the window
+ * @hdr_iov: where the first buffer's header goes; those bytes have left the window
+ * @pending: length of a frame that waits for more buffers, 0: none; its end is in @spill
+ * @inside:  how much of @pending is in the window already
+ * @starved: waiting for a kick
+ *
+ * Chains in hand cost nothing to keep and save popping them again for every frame.
+ */
+struct net_rx {
+	struct vq *vq;
+	struct iovec iov[NET_RX_IOV + 2];
+	struct net_buf buf[2 * NET_RING];
+	unsigned int start, end, bstart, bend;
+	size_t room;
+	struct iovec hdr_iov[NET_HDR_LEN];
+	unsigned int nhdr;
+	uint32_t pending, inside;
+	bool starved;
+	struct virtio_net_hdr_v1 hdr;
+	uint8_t *spill; /* NET_FRAME_MAX + 1 bytes */
+	uint64_t stat_packets, stat_bytes, stat_drops, stat_waits;
+};
+
+/**
+ * struct net_tx - send side
+ * @held:    @chain was popped and @len bytes of it wait until the backend can take them
+ * @frame:   private copy of a frame, for the capture; NULL without one
+ */
+struct net_tx {
+	struct vq *vq;
+	struct iovec iov[NET_RING + 1];
+	struct iovec *frag; /* the frame to send: frag[0] is the header, inside iov[] */
+	unsigned int nfrag;
+	struct vq_chain chain;
+	uint32_t len;
+	bool held;
+	struct virtio_net_hdr_v1 hdr;
+	uint8_t *frame;
+	uint64_t stat_packets, stat_bytes, stat_drops, stat_waits;
+};
+
+struct net_pair {
+	struct net_dev *dev;
+	struct net_backend *be;
+	unsigned int index;
+	int epfd, stop_fd;
+	bool stop;   /* release by quiesce, acquire by the thread */
+	bool muted;  /* the backend's fd does not report frames, as the guest has no buffers */
+	bool failed; /* the backend has */
+	pthread_t thread;
+	struct net_tx tx __attribute__((aligned(CACHE_LINE)));
+	struct net_rx rx __attribute__((aligned(CACHE_LINE)));
+};
+
+struct net_dev {
+	struct vdev vd;
+	struct virtio_net_config config;
+	uint8_t mac[ETH_ALEN]; /* what config.mac goes back to at a reset */
+	uint64_t rx_offloads;  /* NET_GUEST_OFFLOADS in force */
+	uint64_t stat_ctrl;
+	struct net_pcap *pcap;
+	unsigned int npairs;
+	struct net_pair *pair[NET_PAIRS];
+};
+
+/* Pair n has queues 2n and 2n + 1; the control queue is the last one (5.1.2). */
+static inline struct vq *net_ctrl_vq(struct net_dev *nd)
+{
+	return &nd->vd.vq[2 * nd->npairs];
+}
+
+/* What a round of work came to. */
+enum net_work {
+	NET_IDLE,   /* nothing left until an event */
+	NET_MORE,   /* stopped by its budget */
+	NET_BROKEN, /* vdev_broken() has been called */
+};
+
+/* net.c */
+
+/**
+ * net_create_with - make the device on a given backend
+ * @be: taken over, also on failure
+ */
+int net_create_with(const struct net_cfg *cfg, const struct gmem *mem, struct net_backend *be,
+		    struct vdev **out, struct err *err);
+
+/** net_parse_mac - read xx:xx:xx:xx:xx:xx of a single station; 0 or -EINVAL with @err */
+int net_parse_mac(const char *text, uint8_t mac[ETH_ALEN], struct err *err);
+
+/* net_thread.c */
+
+/** net_thread_init - descriptors for a pair's thread; net_thread_fini() also after an error */
+int net_thread_init(struct net_pair *p);
+void net_thread_fini(struct net_pair *p);
+
+/** net_thread_start - 0 or -errno of pthread_create(3) */
+int net_thread_start(struct net_pair *p);
+
+/** net_thread_stop - returns when the thread is gone */
+void net_thread_stop(struct net_pair *p);
+
+/* net_tx.c */
+
+/**
+ * net_hdr_check - may the guest send this header? (5.1.6.2)
+ * @hdr:      private copy; unknown flags and what must be ignored are cleared
+ * @features: negotiated
+ * @len:      of the frame
+ *
+ * Return: 0, or -EINVAL: drop the frame.
+ */
+int net_hdr_check(struct virtio_net_hdr_v1 *hdr, uint64_t features, uint32_t len);
+
+/** net_tx_run - send what is in the queue, up to a budget */
+enum net_work net_tx_run(struct net_pair *p);
+
+/** net_tx_reset - forget (@give_back: un-pop) a held chain */
+void net_tx_reset(struct net_pair *p, bool give_back);
+
+/* net_rx.c */
+
+/** net_rx_run - receive what the backend has, up to a budget */
+enum net_work net_rx_run(struct net_pair *p);
+
+/** net_rx_drain - drop what the backend has kept since before the driver came */
+void net_rx_drain(struct net_pair *p);
+
+/** net_rx_reset - forget (@give_back: un-pop) the chains in hand */
+void net_rx_reset(struct net_pair *p, bool give_back);
+
+/* net_ctrl.c */
+
+/** net_ctrl_run - answer the control queue */
+enum net_work net_ctrl_run(struct net_dev *nd, struct vq *vq);
+
+/**
+ * net_offloads_valid - do these NET_GUEST_OFFLOADS (or, in the same way, NET_HOST_OFFLOADS) go
+ * together (5.1.3.1)?
+ */
+bool net_offloads_valid(uint64_t features);
+
+/* net_pcap.c */
+
+/**
+ * net_pcap_open - prepare a capture; the file is created, but an existing one is not yet touched
+ * @file:   path of a regular file
+ * @filter: BPF expression or NULL
+ */
+int net_pcap_open(const char *file, const char *filter, struct net_pcap **out, struct err *err);
+
+/**
+ * net_pcap_start - first activation: empty the file and write its header. Later calls do nothing.
+ */
+int net_pcap_start(struct net_pcap *pc);
+
+/**
+ * net_pcap_record - record a frame that has passed; any thread
+ * @hdr: its header, for the checksum that an offload has left open: completed in the record
+ * @iov: the frame, @len bytes, without the header
+ */
+void net_pcap_record(struct net_pcap *pc, const struct virtio_net_hdr_v1 *hdr,
+		     const struct iovec *iov, unsigned int n, uint32_t len);
+
+/** net_pcap_tick - write out what is older than a second; ms until it wants to be called, or -1 */
+int net_pcap_tick(struct net_pcap *pc);
+
+/** net_pcap_flush - write out everything */
+void net_pcap_flush(struct net_pcap *pc);
+
+void net_pcap_stats(struct net_pcap *pc, FILE *out);
+
+/** net_pcap_close - flush and free; a file that this capture made and never started is removed */
+void net_pcap_close(struct net_pcap *pc);
+
+/* net_lib.c */
+
+struct net_lib_sym {
+	const char *name;
+	void **to;
+};
+
+/**
+ * net_lib_load - load a library and look up what is used of it
+ * @sonames: tried in turn; ends with NULL
+ * @package: Debian's name, for the message
+ * @option:  what needs it, for the message
+ * @syms:    ends with a NULL name
+ */
+int net_lib_load(const char *const *sonames, const char *package, const char *option,
+		 const struct net_lib_sym *syms, struct err *err);
+
+/* net_iov.c: the bytes behind iovecs */
+
+size_t net_iov_len(const struct iovec *iov, unsigned int n);
+
+/** net_iov_read - copy up to @len bytes, starting @off bytes in; returns the bytes copied */
+size_t net_iov_read(const struct iovec *iov, unsigned int n, size_t off, void *buf, size_t len);
+
+/** net_iov_write - the same in the other direction */
+size_t net_iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *buf,
+		     size_t len);
+
+#endif

@@ -3,7 +3,8 @@
 VIRTIO_SRCS := $(wildcard virtio/*.c)
 VIRTIO_OBJS := $(VIRTIO_SRCS:%.c=$(O)/%.o)
 VIRTIO_CPPFLAGS := -Ivirtio -Ilib -I.
-VIRTIO_LIBS := -luring -lpcap -lslirp
+# libpcap and libslirp are loaded at run time, by the guests that use them (net_lib.c).
+VIRTIO_LIBS := -luring
 
 $(O)/virtio/%.o: virtio/%.c
 	@mkdir -p $(@D)

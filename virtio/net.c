@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * virtio-net (virtio 1.2, 5.1): options, features, life cycle. What happens to frames is in
+ * net_tx.c and net_rx.c, to commands in net_ctrl.c, when they do is in net_thread.c; where frames
+ * go is a backend's business (net_backend.h).
+ *
+ * Threads: set-up calls, under vdev.lock; the queues belong to the threads of net_thread.c from
+ * activate to quiesce.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <linux/virtio_ids.h>
+
+#include "net.h"
+#include "table.h"
+
+static int net_activate(struct vdev *vd)
+{
+	struct net_dev *nd = container_of(vd, struct net_dev, vd);
+	struct net_backend *be;
+	unsigned int i;
+	int ret;
+
+	if (nd->pcap) {
+		ret = net_pcap_start(nd->pcap);
+		if (ret)
+			return ret;
+	}
+	nd->rx_offloads = vd->negotiated & NET_GUEST_OFFLOADS;
+	for (i = 0; i < nd->npairs; i++) {
+		struct net_pair *p = nd->pair[i];
+
+		be = p->be;
+		ret = be->ops->set_offloads ? be->ops->set_offloads(be, nd->rx_offloads) : 0;
+		if (ret)
+			goto fail;
+		net_rx_reset(p, false);
+		net_tx_reset(p, false);
+		ret = net_thread_start(p);
+		if (ret)
+			goto fail;
+	}
+	return 0;
+fail:
+	while (i--)
+		net_thread_stop(nd->pair[i]);
+	return ret;
+}
+
+static void net_quiesce(struct vdev *vd)
+{
+	struct net_dev *nd = container_of(vd, struct net_dev, vd);
+	unsigned int i;
+
+	for (i = 0; i < nd->npairs; i++) {
+		net_thread_stop(nd->pair[i]);
+		net_rx_reset(nd->pair[i], true);
+		net_tx_reset(nd->pair[i], true);
+	}
+	memcpy(nd->config.mac, nd->mac, ETH_ALEN);
+	if (nd->pcap)
+		net_pcap_flush(nd->pcap);
+}
+
+/* 5.1.3.1 */
+static bool net_features_ok(uint64_t f)
+{
+	const uint64_t need_ctrl = NET_BIT(VIRTIO_NET_F_CTRL_RX) |
+				   NET_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
+				   NET_BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+
+	if (f & need_ctrl && !(f & NET_BIT(VIRTIO_NET_F_CTRL_VQ)))
+		return false;
+	return net_offloads_valid(f);
+}
+
+static void net_stats(struct vdev *vd, FILE *out)
+{
+	struct net_dev *nd = container_of(vd, struct net_dev, vd);
+	uint64_t n[8] = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < nd->npairs; i++) {
+		const struct net_rx *rx = &nd->pair[i]->rx;
+		const struct net_tx *tx = &nd->pair[i]->tx;
+
+		n[0] += load_once(&rx->stat_packets);
+		n[1] += load_once(&rx->stat_bytes);
+		n[2] += load_once(&rx->stat_drops);
+		n[3] += load_once(&rx->stat_waits);
+		n[4] += load_once(&tx->stat_packets);
+		n[5] += load_once(&tx->stat_bytes);
+		n[6] += load_once(&tx->stat_drops);
+		n[7] += load_once(&tx->stat_waits);
+	}
+	fprintf(out,
+		"rx_packets=%" PRIu64 " rx_bytes=%" PRIu64 " rx_drops=%" PRIu64
+		" rx_no_buffer=%" PRIu64 " tx_packets=%" PRIu64 " tx_bytes=%" PRIu64
+		" tx_drops=%" PRIu64 " tx_waits=%" PRIu64 " ctrl=%" PRIu64,
+		n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], load_once(&nd->stat_ctrl));
+	if (nd->pcap)
+		net_pcap_stats(nd->pcap, out);
+}
+
+static void net_pair_free(struct net_pair *p)
+{
+	if (p->be)
+		p->be->ops->close(p->be);
+	net_thread_fini(p);
+	free(p->rx.spill);
+	free(p->tx.frame);
+	free(p);
+}
+
+static void net_destroy(struct vdev *vd)
+{
+	struct net_dev *nd = container_of(vd, struct net_dev, vd);
+	unsigned int i;
+
+	for (i = 0; i < nd->npairs; i++)
+		net_pair_free(nd->pair[i]);
+	if (nd->pcap)
+		net_pcap_close(nd->pcap);
+	vdev_fini(vd);
+	free(nd);
+}
+
+/* Takes @be, also on failure. */
+static int net_pair_new(struct net_dev *nd, unsigned int index, struct net_backend *be,
+			struct net_pair **out)
+{
+	struct net_pair *p;
+	int ret = -ENOMEM;
+
+	p = aligned_alloc(_Alignof(struct net_pair), sizeof(*p));
+	if (!p) {
+		be->ops->close(be);
+		return ret;
+	}
+	memset(p, 0, sizeof(*p));
+	p->epfd = -1;
+	p->stop_fd = -1;
+	p->index = index;
+	p->dev = nd;
+	p->be = be;
+	p->rx.vq = &nd->vd.vq[2 * index];
+	p->tx.vq = &nd->vd.vq[2 * index + 1];
+	p->rx.spill = malloc(NET_FRAME_MAX + 1);
+	if (!p->rx.spill)
+		goto fail;
+	if (nd->pcap) {
+		p->tx.frame = malloc(NET_FRAME_MAX);
+		if (!p->tx.frame)
+			goto fail;
+	}
+	ret = net_thread_init(p);
+	if (ret)
+		goto fail;
+	*out = p;
+	return 0;
+fail:
+	net_pair_free(p);
+	return ret;
+}
+
+int net_parse_mac(const char *text, uint8_t mac[ETH_ALEN], struct err *err)
+{
+	unsigned int b[ETH_ALEN], i;
+	int end = -1;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+		   &end) != ETH_ALEN ||
+	    end != 17 || text[end])
+		return err_set(
+			err, -EINVAL,
+			"--net mac: '%.40s' is not a MAC address; use six bytes in hex, such "
+			"as 52:54:00:12:34:56",
+			text);
+	if (b[0] & 1)
+		return err_set(err, -EINVAL,
+			       "--net mac: %s is a multicast address; make its first byte even",
+			       text);
+	if (!(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
+		return err_set(err, -EINVAL, "--net mac: %s is nobody's address", text);
+	for (i = 0; i < ETH_ALEN; i++)
+		mac[i] = b[i];
+	return 0;
+}
+
+/* The given address, or a random one of those that are for local use. */
+static int net_choose_mac(struct net_dev *nd, const char *text, struct err *err)
+{
+	if (text)
+		return net_parse_mac(text, nd->mac, err);
+	if (getrandom(nd->mac, ETH_ALEN, 0) != ETH_ALEN)
+		return err_set(err, -EIO, "--net: no random MAC address; give one with mac=");
+	nd->mac[0] = (nd->mac[0] & ~1) | 2;
+	return 0;
+}
+
+int net_create_with(const struct net_cfg *cfg, const struct gmem *mem, struct net_backend *be,
+		    struct vdev **out, struct err *err)
+{
+	uint64_t features = NET_BIT(VIRTIO_NET_F_MAC) | NET_BIT(VIRTIO_NET_F_STATUS) |
+			    NET_BIT(VIRTIO_NET_F_MRG_RXBUF) | NET_BIT(VIRTIO_NET_F_CTRL_VQ) |
+			    NET_BIT(VIRTIO_NET_F_CTRL_RX) | NET_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
+			    be->offloads;
+	struct net_dev *nd;
+	int ret;
+
+	nd = calloc(1, sizeof(*nd));
+	if (!nd) {
+		ret = err_set(err, -ENOMEM, "--net: out of memory");
+		goto close;
+	}
+	if (be->offloads & NET_BIT(VIRTIO_NET_F_GUEST_CSUM))
+		features |= NET_BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+	if (cfg->mtu)
+		features |= NET_BIT(VIRTIO_NET_F_MTU);
+	ret = net_choose_mac(nd, cfg->mac, err);
+	if (ret)
+		goto free;
+	memcpy(nd->config.mac, nd->mac, ETH_ALEN);
+	nd->config.status = htole16(VIRTIO_NET_S_LINK_UP);
+	nd->config.max_virtqueue_pairs = htole16(1);
+	nd->config.mtu = htole16(cfg->mtu);
+	nd->vd.config = &nd->config;
+	nd->vd.config_len = offsetof(struct virtio_net_config, speed);
+	ret = vdev_init(&nd->vd, &net_ops, mem, features, 2 * NET_PAIRS + 1, NET_RING);
+	if (ret) {
+		err_set(err, ret, "--net: %s", strerror(-ret));
+		goto free;
+	}
+	if (cfg->pcap) {
+		ret = net_pcap_open(cfg->pcap, cfg->filter, &nd->pcap, err);
+		if (ret)
+			goto fini;
+	}
+	nd->npairs = NET_PAIRS;
+	ret = net_pair_new(nd, 0, be, &nd->pair[0]);
+	be = NULL;
+	if (ret) {
+		err_set(err, ret, "--net: %s", strerror(-ret));
+		goto pcap;
+	}
+	*out = &nd->vd;
+	return 0;
+pcap:
+	if (nd->pcap)
+		net_pcap_close(nd->pcap);
+fini:
+	vdev_fini(&nd->vd);
+free:
+	free(nd);
+close:
+	if (be)
+		be->ops->close(be);
+	return ret;
+}
+
+/* Everything that is wrong with the words themselves, before anything is opened. */
+static int net_check_cfg(const struct net_cfg *c, struct err *err)
+{
+	uint8_t mac[ETH_ALEN];
+
+	if (!c->tap == !c->user)
+		return err_set(err, -EINVAL, "--net: give one of tap=NAME, user, none");
+	if (c->user && (c->addr || c->offload))
+		return err_set(err, -EINVAL, "--net: %s is for tap=, not for user",
+			       c->addr ? "addr" : "offload");
+	if (c->tap && c->hostfwd.n)
+		return err_set(err, -EINVAL, "--net: hostfwd is for user, not for tap=");
+	if (c->offload && strcmp(c->offload, "on") && strcmp(c->offload, "off"))
+		return err_set(err, -EINVAL, "--net offload: '%.40s' is neither on nor off",
+			       c->offload);
+	if (c->filter && !c->pcap)
+		return err_set(err, -EINVAL, "--net: filter needs pcap=FILE");
+	return c->mac ? net_parse_mac(c->mac, mac, err) : 0;
+}
+
+static int net_create(const void *cfg, const struct gmem *mem, struct vdev **out, struct err *err)
+{
+	const struct net_cfg *c = cfg;
+	struct net_backend *be;
+	int ret;
+
+	ret = net_check_cfg(c, err);
+	if (ret)
+		return ret;
+	if (c->tap)
+		ret = net_tap_open(c->tap, c->addr, c->mtu,
+				   !c->offload || !strcmp(c->offload, "on"), &be, err);
+	else
+		ret = net_user_open(&c->hostfwd, c->mtu, &be, err);
+	return ret ? ret : net_create_with(c, mem, be, out, err);
+}
+
+#define NET_OPT(k, a, t, f, ...)                                                               \
+	{                                                                                      \
+		.key = k, .arg = a, .type = t, .off = offsetof(struct net_cfg, f), __VA_ARGS__ \
+	}
+
+static const struct opt net_opts[] = {
+	NET_OPT("tap", "NAME", OPT_STR, tap, .help = "a tap interface, made if there is none"),
+	NET_OPT("user", NULL, OPT_FLAG, user,
+		.help = "a network inside lodge, which needs no privilege"),
+	NET_OPT("addr", "A.B.C.D/LEN", OPT_STR, addr,
+		.help = "address of the host's side of a tap"),
+	NET_OPT("hostfwd", "FWD", OPT_MULTI, hostfwd,
+		.help = "forward a port: tcp:[HOSTADDR]:PORT-[GUESTADDR]:PORT"),
+	NET_OPT("mac", "ADDR", OPT_STR, mac, .help = "the guest's MAC address; default: random"),
+	NET_OPT("mtu", "BYTES", OPT_UINT, mtu, .help = "largest packet, told to the guest",
+		.min = 68, .max = 65535),
+	NET_OPT("offload", "on|off", OPT_STR, offload,
+		.help = "checksums and segmentation left to the host's kernel; default: on"),
+	NET_OPT("pcap", "FILE", OPT_STR, pcap, .help = "record what passes, both ways"),
+	NET_OPT("filter", "EXPR", OPT_STR, filter,
+		.help = "record only what matches, as in tcpdump"),
+	{ .type = OPT_END },
+};
+
+const struct vdev_ops net_ops = {
+	.name = "net",
+	.option = "--net",
+	.option_arg = "tap=NAME|user|none[,...]",
+	.help = "a network card; may be given several times",
+	.id = VIRTIO_ID_NET,
+	.opts = net_opts,
+	.cfg_size = sizeof(struct net_cfg),
+	.create = net_create,
+	.destroy = net_destroy,
+	.activate = net_activate,
+	.quiesce = net_quiesce,
+	.features_ok = net_features_ok,
+	.stats = net_stats,
+};

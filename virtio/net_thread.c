@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Network device: the thread that serves a pair of queues, from activate to quiesce. It sleeps in
+ * one place, for a kick, the backend, or the order to stop.
+ *
+ * Events are edge-triggered: a kick is never read from its eventfd, and each round of work costs
+ * one epoll_wait(). What a budget has left over is remembered here, not in the descriptors.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "net.h"
+
+/* What an event is about, and what a round has to look at. */
+enum {
+	NET_EV_STOP = 1 << 0,
+	NET_EV_RX = 1 << 1,
+	NET_EV_TX = 1 << 2,
+	NET_EV_CTRL = 1 << 3,
+	NET_EV_BACKEND = 1 << 4,
+};
+
+static int net_watch(struct net_pair *p, int op, int fd, uint32_t events, uint32_t what)
+{
+	struct epoll_event ev = { .events = events, .data.u32 = what };
+
+	return epoll_ctl(p->epfd, op, fd, &ev) ? -errno : 0;
+}
+
+/* Frames that the guest has no buffers for must not wake the thread, one by one. */
+static void net_mute(struct net_pair *p, bool mute)
+{
+	if (p->muted == mute || p->be->fd < 0)
+		return;
+	p->muted = mute;
+	net_watch(p, EPOLL_CTL_MOD, p->be->fd, EPOLLET | EPOLLOUT | (mute ? 0 : EPOLLIN),
+		  NET_EV_BACKEND);
+}
+
+static unsigned int net_event(struct net_pair *p, const struct epoll_event *ev)
+{
+	switch (ev->data.u32) {
+	case NET_EV_RX:
+		p->rx.vq->stat_kicks++;
+		net_mute(p, false);
+		return NET_EV_RX;
+	case NET_EV_TX:
+		p->tx.vq->stat_kicks++;
+		return NET_EV_TX;
+	case NET_EV_CTRL:
+		net_ctrl_vq(p->dev)->stat_kicks++;
+		return NET_EV_CTRL;
+	case NET_EV_BACKEND:
+		if (p->rx.starved)
+			net_mute(p, true);
+		return NET_EV_RX | (p->tx.held ? NET_EV_TX : 0);
+	}
+	return 0;
+}
+
+/* Sleep for @timeout ms at most; returns what there is to do. */
+static unsigned int net_wait(struct net_pair *p, int timeout)
+{
+	struct epoll_event ev[8];
+	unsigned int todo = 0;
+	int i, n;
+
+	if (p->be->ops->wait) {
+		p->be->ops->wait(p->be, p->epfd, timeout);
+		todo = NET_EV_RX;
+		timeout = 0;
+	}
+	n = epoll_wait(p->epfd, ev, ARRAY_SIZE(ev), timeout);
+	for (i = 0; i < n; i++)
+		todo |= net_event(p, &ev[i]);
+	return todo;
+}
+
+static void *net_thread(void *arg)
+{
+	struct net_pair *p = arg;
+	struct net_dev *nd = p->dev;
+	unsigned int todo = NET_EV_RX | NET_EV_TX | NET_EV_CTRL, more;
+	enum net_work work;
+
+	net_rx_drain(p);
+	while (!load_acquire(&p->stop)) {
+		more = 0;
+		if (todo & NET_EV_CTRL && !p->index) {
+			work = net_ctrl_run(nd, net_ctrl_vq(nd));
+			if (work == NET_BROKEN)
+				break;
+			more |= work == NET_MORE ? NET_EV_CTRL : 0;
+		}
+		if (todo & NET_EV_TX) {
+			work = net_tx_run(p);
+			if (work == NET_BROKEN)
+				break;
+			more |= work == NET_MORE ? NET_EV_TX : 0;
+		}
+		if (todo & NET_EV_RX) {
+			work = net_rx_run(p);
+			if (work == NET_BROKEN)
+				break;
+			more |= work == NET_MORE ? NET_EV_RX : 0;
+		}
+		todo = more | net_wait(p, more ? 0 : nd->pcap ? net_pcap_tick(nd->pcap) : -1);
+	}
+	return NULL;
+}
+
+/* Signals are for the VMM's main thread. */
+int net_thread_start(struct net_pair *p)
+{
+	sigset_t all, old;
+	int ret;
+
+	p->stop = false;
+	net_mute(p, false);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = -pthread_create(&p->thread, NULL, net_thread, p);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!ret)
+		pthread_setname_np(p->thread, p->dev->vd.label);
+	return ret;
+}
+
+void net_thread_stop(struct net_pair *p)
+{
+	eventfd_t n;
+
+	store_release(&p->stop, true); /* pairs with the thread's acquire */
+	eventfd_write(p->stop_fd, 1);
+	pthread_join(p->thread, NULL);
+	eventfd_read(p->stop_fd, &n);
+}
+
+int net_thread_init(struct net_pair *p)
+{
+	int ret;
+
+	p->epfd = epoll_create1(EPOLL_CLOEXEC);
+	p->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (p->epfd < 0 || p->stop_fd < 0)
+		return -errno;
+	ret = net_watch(p, EPOLL_CTL_ADD, p->stop_fd, EPOLLIN, NET_EV_STOP);
+	if (!ret)
+		ret = net_watch(p, EPOLL_CTL_ADD, p->rx.vq->kick_fd, EPOLLIN | EPOLLET, NET_EV_RX);
+	if (!ret)
+		ret = net_watch(p, EPOLL_CTL_ADD, p->tx.vq->kick_fd, EPOLLIN | EPOLLET, NET_EV_TX);
+	if (!ret && !p->index)
+		ret = net_watch(p, EPOLL_CTL_ADD, net_ctrl_vq(p->dev)->kick_fd, EPOLLIN | EPOLLET,
+				NET_EV_CTRL);
+	if (!ret && p->be->fd >= 0)
+		ret = net_watch(p, EPOLL_CTL_ADD, p->be->fd, EPOLLIN | EPOLLOUT | EPOLLET,
+				NET_EV_BACKEND);
+	return ret;
+}
+
+void net_thread_fini(struct net_pair *p)
+{
+	if (p->epfd >= 0)
+		close(p->epfd);
+	if (p->stop_fd >= 0)
+		close(p->stop_fd);
+}

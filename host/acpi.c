@@ -13,7 +13,7 @@
 #include "aml.h"
 
 #define ACPI_BASE 0xe0000u
-#define ACPI_SIZE 0x20000u
+#define ACPI_SIZE 0x1f000u /* the page below 1 MiB holds the reset vector */
 
 #define FADT_LEN	    276
 #define FADT_POWER_BUTTON   (1u << 4) /* a control method device, not a fixed one */

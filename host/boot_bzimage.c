@@ -28,6 +28,8 @@
 #define BOOT_LOW_END  0x9fc00ull  /* top of conventional memory */
 #define BOOT_HIGH_RAM 0x100000ull /* between the two: firmware's, with the ACPI tables */
 
+#define BOOT_RESET_VECTOR 0xffff0ull /* ffff:0, where a PC's firmware starts */
+
 #define BOOT_HDR_OFFSET	  0x1f1
 #define BOOT_HDR_MAGIC	  0x53726448 /* "HdrS" */
 #define BOOT_PROTOCOL_MIN 0x020c     /* first with xloadflags */
@@ -256,6 +258,27 @@ static void boot_set_cpu_tables(const struct mem *mem)
 	memcpy(gmem_ptr(&mem->gmem, BOOT_GDT, sizeof(gdt)), gdt, sizeof(gdt));
 }
 
+/*
+ * A hardware-reduced machine without EFI makes Linux restart by a jump to the firmware, in real mode.
+ * What it finds there is: mov dx, PORT; mov al, VALUE; out dx, al; hlt; jmp to the hlt.
+ */
+static void boot_set_reset_vector(const struct mem *mem)
+{
+	static const uint8_t code[] = {
+		0xba,
+		LODGE_PORT_RESET & 0xff,
+		LODGE_PORT_RESET >> 8,
+		0xb0,
+		LODGE_RESET_VALUE,
+		0xee,
+		0xf4,
+		0xeb,
+		0xfd,
+	};
+
+	memcpy(gmem_ptr(&mem->gmem, BOOT_RESET_VECTOR, sizeof(code)), code, sizeof(code));
+}
+
 int boot_bzimage_load(const struct mem *mem, const struct boot_image *img,
 		      struct accel_entry *entry, struct err *err)
 {
@@ -280,6 +303,7 @@ int boot_bzimage_load(const struct mem *mem, const struct boot_image *img,
 		goto close;
 	boot_set_e820(mem, bp);
 	boot_set_cpu_tables(mem);
+	boot_set_reset_vector(mem);
 	*entry = (struct accel_entry){
 		.rip = bz.hdr.pref_address + BOOT_ENTRY_64,
 		.rsp = BOOT_STACK,

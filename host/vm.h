@@ -52,6 +52,7 @@ struct vm {
 	unsigned int nslots; /* memory slots handed to the accelerator */
 	bool uart;	     /* set by the owner before vm_boot(): describe a UART */
 
+	int ack_fd;	   /* swallows interrupt acknowledgements; nobody reads it */
 	int stop_fd;	   /* eventfd: readable once the guest has ended */
 	enum vm_end end;   /* atomic */
 	char end_why[128]; /* written once, by whoever set @end, before stop_fd fires */

@@ -38,11 +38,14 @@
 #define LODGE_PORT_UART 0x3f8
 #define LODGE_UART_LEN	8
 
-/* Global system interrupts. 0..15 are left to legacy uses; virtio devices take theirs from BASE on. */
+/*
+ * Global system interrupts; virtio devices take theirs from BASE on. A guest's kernel visits every
+ * line of the controller several times while it boots, each visit an exit: no more than needed.
+ */
 #define LODGE_GSI_UART	      4
 #define LODGE_GSI_EVENT	      5
-#define LODGE_GSI_VIRTIO_BASE 16
-#define LODGE_GSI_COUNT	      64
+#define LODGE_GSI_VIRTIO_BASE 8
+#define LODGE_GSI_COUNT	      32
 
 /*
  * Guest-physical layout. RAM runs from 0 to LODGE_RAM_LOW_MAX, then on from 4 GiB; the hole between
@@ -52,8 +55,10 @@
 #define LODGE_RAM_HIGH	   0x100000000ull
 #define LODGE_MMIO_BASE	   0xd0000000ull
 #define LODGE_MMIO_STRIDE  0x1000ull
-#define LODGE_MMIO_DEVICES 32
+#define LODGE_MMIO_DEVICES 24
 #define LODGE_IOAPIC_BASE  0xfec00000ull
 #define LODGE_LAPIC_BASE   0xfee00000ull
+
+_Static_assert(LODGE_GSI_VIRTIO_BASE + LODGE_MMIO_DEVICES <= LODGE_GSI_COUNT, "a line each");
 
 #endif

@@ -138,6 +138,15 @@ static inline bool ksft_selected(const char *name, int argc, char **argv)
 	return argc < 2;
 }
 
+/* Alone with its jump buffer, whose return leaves no variable of a caller in doubt. */
+static __attribute__((noinline)) void ksft_one(const struct ksft_case *c)
+{
+	ksft.failed = 0;
+	ksft.skip[0] = '\0';
+	if (!setjmp(ksft.out))
+		c->fn();
+}
+
 /* ksft_run - run what was listed; the value is main()'s */
 static inline int ksft_run(int argc, char **argv)
 {
@@ -158,10 +167,7 @@ static inline int ksft_run(int argc, char **argv)
 
 		if (!ksft_selected(c->name, argc, argv))
 			continue;
-		ksft.failed = 0;
-		ksft.skip[0] = '\0';
-		if (!setjmp(ksft.out))
-			c->fn();
+		ksft_one(c);
 		nr++;
 		failed += ksft_failed();
 		skipped += !ksft_failed() && ksft.skip[0];

@@ -159,6 +159,9 @@ static void prepare_machine(void)
 		close(fd);
 	if (mount("/usr/lib/modules", "/lib/modules", NULL, MS_BIND, NULL))
 		fprintf(stderr, "lab: /lib/modules: %s\n", strerror(errno));
+	/* busybox's shell takes its own applets before what the PATH has. */
+	if (!access("/usr/bin/dash", X_OK) && !unlink("/bin/sh"))
+		(void)!symlink("/usr/bin/dash", "/bin/sh");
 	if (config_is_set("LAB_SVM"))
 		modprobe[4] = "kvm-amd";
 	if (spawn_wait(modprobe, -1))
@@ -184,7 +187,7 @@ static void set_tty(int fd)
 
 static void exec_command(int in, int out, int err, bool tty)
 {
-	char *shell[] = { "sh", NULL };
+	char *shell[] = { access("/usr/bin/bash", X_OK) ? "/bin/ash" : "/usr/bin/bash", NULL };
 	char **argv = argv_list[0] ? argv_list : shell;
 	int saved = dup(STDERR_FILENO);
 

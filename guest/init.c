@@ -3,10 +3,10 @@
  * The init of our initramfs, used in lodge's guests and in the lab's machine. One static program,
  * because forks and execs are what makes a boot slow in emulation.
  *
- * It mounts the kernel's file systems, loads the modules of /etc/lodge/modules, sets up the network,
- * and then runs one thing: the command of lodge.run=, or the init of the root disk, or a shell on
- * the console. When that ends, or the power button is pressed, it stops the rest and powers off. It
- * does not supervise services. Documentation/guest.rst describes the parameters.
+ * It mounts the kernel's file systems, loads the modules of /etc/lodge/modules, sets up the
+ * network, and then runs one thing: the command of lodge.run=, or the init of the root disk, or a
+ * shell on the console. When that ends, or the power button is pressed, it stops the rest and
+ * powers off. It does not supervise services. Documentation/guest.rst describes the parameters.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -83,8 +83,8 @@ static size_t match_name(const char *word, const char *name)
 	size_t i;
 
 	for (i = 0; name[i]; i++)
-		if (word[i] != name[i] && !((word[i] == '-' || word[i] == '_') &&
-					    (name[i] == '-' || name[i] == '_')))
+		if (word[i] != name[i] &&
+		    !((word[i] == '-' || word[i] == '_') && (name[i] == '-' || name[i] == '_')))
 			return 0;
 	return word[i] == '=' || word[i] == '\0' ? i : 0;
 }

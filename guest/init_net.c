@@ -17,8 +17,18 @@
 
 #include "init.h"
 
-enum ip_field { IP_CLIENT, IP_SERVER, IP_GW, IP_MASK, IP_HOST, IP_DEV, IP_AUTO, IP_DNS0, IP_DNS1,
-		IP_FIELDS };
+enum ip_field {
+	IP_CLIENT,
+	IP_SERVER,
+	IP_GW,
+	IP_MASK,
+	IP_HOST,
+	IP_DEV,
+	IP_AUTO,
+	IP_DNS0,
+	IP_DNS1,
+	IP_FIELDS
+};
 
 static int if_up(int sock, const char *dev)
 {
@@ -116,8 +126,11 @@ static void write_resolv(const char *dns0, const char *dns1)
 
 static int run_dhcp(const char *dev)
 {
-	const char *const argv[] = { "/bin/udhcpc", "-i", dev, "-f", "-q", "-n", "-t", "8", "-T",
-				     "1", "-A", "1", "-s", "/etc/lodge/udhcpc.script", NULL };
+	const char *const argv[] = {
+		"/bin/udhcpc", "-i", dev, "-f", "-q", "-n", "-t",
+		"8",	       "-T", "1", "-A", "1",  "-s", "/etc/lodge/udhcpc.script",
+		NULL
+	};
 
 	return init_spawn_wait(argv);
 }

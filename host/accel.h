@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The interface between the VMM and whatever runs guest code. A const table of operations per
- * accelerator; no kvm_run or run page is seen outside of accel_*.c. What an accelerator may lack is a
- * capability bit, checked once at start-up, never a surprise at run time.
+ * accelerator; no kvm_run or run page is seen outside of accel_*.c. What an accelerator may lack is
+ * a capability bit, checked once at start-up, never a surprise at run time.
  *
- * Threads: vm operations at set-up from the main thread; vcpu operations from that vCPU's own thread
- * except vcpu_kick, which is async-signal-safe and callable from anywhere.
+ * Threads: vm operations at set-up from the main thread; vcpu operations from that vCPU's own
+ * thread except vcpu_kick, which is async-signal-safe and callable from anywhere.
  */
 #ifndef LODGE_ACCEL_H
 #define LODGE_ACCEL_H
@@ -78,17 +78,17 @@ struct accel_entry {
 /**
  * struct accel_ops - an accelerator
  * @name:	 as in --accel NAME
- * @probe:	 can it run a stock kernel here? 0, or -errno with a line that says what is missing and
- *		 how to mend it. Opens nothing that stays.
+ * @probe:	 can it run a stock kernel here? 0, or -errno with a line that says what is missing
+ *		 and how to mend it. Opens nothing that stays.
  * @vm_create:	 new VM; *@out embeds the accelerator's own state
  * @mem_set:	 map [@gpa, @gpa + @len) to @hva as slot @slot; page aligned
  * @vcpu_create: new vCPU @id; vCPU 0 is the boot processor
  * @vcpu_entry:	 set vCPU 0's start state
  * @vcpu_run:	 run until there is something for the VMM to do
- * @vcpu_kick:	 make the next vcpu_run() return VMEXIT_NONE at once; one that runs already returns when
- *		 its thread gets a signal, which the caller sends after this
- * @irqfd:	 an eventfd raises interrupt line @gsi (edge) from now on; signals that come while the
- *		 line is masked or not routed yet stay in the eventfd and count once it is
+ * @vcpu_kick:	 make the next vcpu_run() return VMEXIT_NONE at once; one that runs already returns
+ *		 when its thread gets a signal, which the caller sends after this
+ * @irqfd:	 an eventfd raises interrupt line @gsi (edge) from now on; signals that come while
+ *		 the line is masked or not routed yet stay in the eventfd and count once it is
  * @irq_route:	 the interrupt controller's entry for @gsi changed: deliver as this message, or hold
  *		 back while @masked. With ACCEL_CAP_X86_PC only; any vCPU thread.
  * @ioeventfd:	 a guest write of the 32-bit value @match at guest-physical @addr signals @fd

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The KVM accelerator: hardware virtualization through /dev/kvm. Local APICs and the clock are KVM's
- * (kvmclock, PV EOI and the rest stay on), the IO-APIC is ours (split irqchip), there is no PIC and no
- * PIT. Called through accel_ops; accel_kvm_irq.c and accel_kvm_cpuid.c are the other parts.
+ * The KVM accelerator: hardware virtualization through /dev/kvm. Local APICs and the clock are
+ * KVM's (kvmclock, PV EOI and the rest stay on), the IO-APIC is ours (split irqchip), there is no
+ * PIC and no PIT. Called through accel_ops; accel_kvm_irq.c and accel_kvm_cpuid.c are the other
+ * parts.
  */
 #include <cpuid.h>
 #include <errno.h>

@@ -4,8 +4,9 @@
  * IO-APIC is ours (ioapic.c): each of its entries becomes an MSI route. KVM injects an MSI straight
  * from the eventfd's wake-up, whereas a pin of its own IO-APIC takes a trip through a work queue.
  *
- * A masked line has its eventfd taken away from KVM. What is signalled meanwhile stays counted in the
- * eventfd and is delivered when the line opens and the eventfd is assigned again: no edge is lost.
+ * A masked line has its eventfd taken away from KVM. What is signalled meanwhile stays counted in
+ * the eventfd and is delivered when the line opens and the eventfd is assigned again: no edge is
+ * lost.
  */
 #include <assert.h>
 #include <errno.h>

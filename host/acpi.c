@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Firmware tables: RSDP, XSDT, FADT, MADT, DSDT, for a hardware-reduced machine (ACPI 6.4, 4.1): no
- * PIC, no PIT, no CMOS clock, no keyboard controller, power button by a generic event device. Written
- * once before the guest runs.
+ * PIC, no PIT, no CMOS clock, no keyboard controller, power button by a generic event device.
+ * Written once before the guest runs.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Loaders: they read the user's kernel and initrd, put them and everything the boot protocol asks for
- * into guest memory, and say where the boot processor starts.
+ * Loaders: they read the user's kernel and initrd, put them and everything the boot protocol asks
+ * for into guest memory, and say where the boot processor starts.
  */
 #ifndef LODGE_BOOT_H
 #define LODGE_BOOT_H

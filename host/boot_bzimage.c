@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Boots a bzImage by the 64-bit boot protocol: protected-mode part at its preferred address, entered
- * 0x200 behind its start with paging on, boot_params in RSI, memory map from e820. Decompression is the
- * kernel's own work, so any payload it was packed with will do. Runs once, on the main thread, before
- * the guest; an untrusted kernel file is only ever copied, its header checked first.
+ * Boots a bzImage by the 64-bit boot protocol: protected-mode part at its preferred address,
+ * entered 0x200 behind its start with paging on, boot_params in RSI, memory map from e820.
+ * Decompression is the kernel's own work, so any payload it was packed with will do. Runs once, on
+ * the main thread, before the guest; an untrusted kernel file is only ever copied, its header
+ * checked first.
  */
 #include <asm/bootparam.h>
 #include <asm/e820.h>
@@ -259,8 +260,8 @@ static void boot_set_cpu_tables(const struct mem *mem)
 }
 
 /*
- * A hardware-reduced machine without EFI makes Linux restart by a jump to the firmware, in real mode.
- * What it finds there is: mov dx, PORT; mov al, VALUE; out dx, al; hlt; jmp to the hlt.
+ * A hardware-reduced machine without EFI makes Linux restart by a jump to the firmware, in real
+ * mode. What it finds there is: mov dx, PORT; mov al, VALUE; out dx, al; hlt; jmp to the hlt.
  */
 static void boot_set_reset_vector(const struct mem *mem)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Address to handler; see bus.h. A sorted array and a binary search: a handful of entries, looked up
- * on every exit.
+ * Address to handler; see bus.h. A sorted array and a binary search: a handful of entries, looked
+ * up on every exit.
  */
 #include <assert.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who answers which port or guest-physical address outside of RAM. Filled before the first vCPU runs
- * and constant from then on, so look-ups take no lock; a device's handlers may run on several vCPU
- * threads at once and lock for themselves.
+ * Who answers which port or guest-physical address outside of RAM. Filled before the first vCPU
+ * runs and constant from then on, so look-ups take no lock; a device's handlers may run on several
+ * vCPU threads at once and lock for themselves.
  */
 #ifndef LODGE_BUS_H
 #define LODGE_BUS_H
@@ -16,8 +16,8 @@
 
 /**
  * struct bus_dev - a range and its two handlers; embed it, container_of() gets the device back
- * @off passed to the handlers is relative to @base; @len is 1, 2, 4 or 8 and the access never leaves
- * the range. @write may be NULL (ignored), @read too (all ones).
+ * @off passed to the handlers is relative to @base; @len is 1, 2, 4 or 8 and the access never
+ * leaves the range. @write may be NULL (ignored), @read too (all ones).
  */
 struct bus_dev {
 	const char *name;

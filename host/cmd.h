@@ -6,8 +6,8 @@
 #define LODGE_CMD_H
 
 /*
- * Exit statuses of lodge's own. A guest that powers off gives its init's status (0 to 255), so these
- * sit where commands seldom are.
+ * Exit statuses of lodge's own. A guest that powers off gives its init's status (0 to 255), so
+ * these sit where commands seldom are.
  */
 #define CMD_EXIT_PANIC 121 /* the guest's kernel panicked */
 #define CMD_EXIT_CRASH 122 /* the guest stopped in a way that no kernel intends */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * IO-APIC, version 0x20, as in Intel's 82093AA data sheet: index and data window, one 64-bit entry a
- * line. All our lines are edges, so there is no remote IRR and no end-of-interrupt handling; an entry
- * that asks for level triggering is delivered as an edge. Called on vCPU threads while the guest sets
- * up its interrupts; delivery itself never comes here.
+ * IO-APIC, version 0x20, as in Intel's 82093AA data sheet: index and data window, one 64-bit entry
+ * a line. All our lines are edges, so there is no remote IRR and no end-of-interrupt handling; an
+ * entry that asks for level triggering is delivered as an edge. Called on vCPU threads while the
+ * guest sets up its interrupts; delivery itself never comes here.
  */
 #include <string.h>
 
@@ -22,7 +22,7 @@
 #define REDIR_MASKED	(1ull << 16)
 #define REDIR_READ_ONLY (1ull << 12 | 1ull << 14) /* delivery status, remote IRR */
 
-/* The message that an entry stands for: SDM volume 3, "message address and data register format". */
+/* An entry as a message: SDM volume 3, "message address and data register format". */
 static void ioapic_route(struct ioapic *io, unsigned int line)
 {
 	uint64_t e = io->redir[line];

@@ -44,8 +44,8 @@ int mem_create(struct mem *m, uint64_t size, struct err *err)
 	}
 
 	/*
-	 * Reserve with room to align the start to 2 MiB: a large page needs host and guest addresses
-	 * to agree in their low 21 bits.
+	 * Reserve with room to align the start to 2 MiB: a large page needs host and guest
+	 * addresses to agree in their low 21 bits.
 	 */
 	map = mmap(NULL, size + 2 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 		   0);
@@ -60,7 +60,7 @@ int mem_create(struct mem *m, uint64_t size, struct err *err)
 		munmap(base, size);
 		goto map_failed;
 	}
-	/* Both are wishes: large pages where the host's policy allows them, no guest RAM in cores. */
+	/* Both are wishes: large pages where the host allows them, no guest RAM in cores. */
 	madvise(base, size, MADV_HUGEPAGE);
 	madvise(base, size, MADV_DONTDUMP);
 

@@ -3,7 +3,8 @@
  * The monitor's socket and protocol; see monitor.h.
  *
  * A client's next line is not read before it has taken the answer to the last one: so a client that
- * does not read costs one answer's memory and nobody's time. Only the loop's thread touches clients.
+ * does not read costs one answer's memory and nobody's time. Only the loop's thread touches
+ * clients.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * See panic_watch.h. A byte at a time, so neither chunk boundaries nor what stands before the phrase
- * (time stamp, caller, log level) matter.
+ * See panic_watch.h. A byte at a time, so neither chunk boundaries nor what stands before the
+ * phrase (time stamp, caller, log level) matter.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Listens to a guest's console for "Kernel panic - not syncing: REASON" and keeps the first REASON,
- * so that `lodge run` can end with one clear line. Guest user space can print such a line as well: it
- * explains a panic that something else has reported, and is no proof of one.
+ * so that `lodge run` can end with one clear line. Guest user space can print such a line as well:
+ * it explains a panic that something else has reported, and is no proof of one.
  *
  * Threads: any; one lock.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The machine's own ports; see platform.h. Handlers run on vCPU threads, the power button on the main
- * thread; the two shared fields are atomic, so there is no lock.
+ * The machine's own ports; see platform.h. Handlers run on vCPU threads, the power button on the
+ * main thread; the two shared fields are atomic, so there is no lock.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The few ports of lite/abi/platform.h: sleep and reset registers, the power button's event register,
- * the exit status port and pvpanic.
+ * The few ports of lite/abi/platform.h: sleep and reset registers, the power button's event
+ * register, the exit status port and pvpanic.
  */
 #ifndef LODGE_PLATFORM_H
 #define LODGE_PLATFORM_H

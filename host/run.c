@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Builds a guest from a run_cfg, connects it to the terminal, the signals and the monitor, waits for
- * its end and says how that was. All on the main thread, whose loop serves terminal, signals and
- * monitor while the guest runs; the guest's end arrives as vm.stop_fd.
+ * Builds a guest from a run_cfg, connects it to the terminal, the signals and the monitor, waits
+ * for its end and says how that was. All on the main thread, whose loop serves terminal, signals
+ * and monitor while the guest runs; the guest's end arrives as vm.stop_fd.
  */
 #include <errno.h>
 #include <signal.h>

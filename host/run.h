@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One `lodge run` from set-up to exit status: the guest together with the user's terminal, signals and
- * monitor. cmd_run.c parses and prints, vm.c knows nothing of users; this stands between.
+ * One `lodge run` from set-up to exit status: the guest together with the user's terminal, signals
+ * and monitor. cmd_run.c parses and prints, vm.c knows nothing of users; this stands between.
  */
 #ifndef LODGE_RUN_H
 #define LODGE_RUN_H

@@ -3,20 +3,20 @@
  * The 16550A; see serial.h. Registers as in the National Semiconductor data sheet, named as in
  * <linux/serial_reg.h>.
  *
- * Transmission: a byte goes straight to the chardev and the holding register is empty again at once.
- * When the chardev is full, up to FIFO_SIZE bytes are held and THRE stays clear until it has room, so
- * an interrupt-driven driver waits and a polling one (printk) runs into its own time-out.
+ * Transmission: a byte goes straight to the chardev and the holding register is empty again at
+ * once. When the chardev is full, up to FIFO_SIZE bytes are held and THRE stays clear until it has
+ * room, so an interrupt-driven driver waits and a polling one (printk) runs into its own time-out.
  *
- * Reception: there is no receive FIFO between the chardev and the guest; the chardev's buffer is the
- * line. It is connected while the driver has the receive interrupt enabled. So what was typed before
- * the driver was ready survives its probing, which resets FIFOs and reads away what is in them. Only
- * loopback uses a FIFO of the UART's own.
+ * Reception: there is no receive FIFO between the chardev and the guest; the chardev's buffer is
+ * the line. It is connected while the driver has the receive interrupt enabled. So what was typed
+ * before the driver was ready survives its probing, which resets FIFOs and reads away what is in
+ * them. Only loopback uses a FIFO of the UART's own.
  *
  * Interrupts: the line is an edge. `ip` holds the conditions that the guest could see in IIR. Every
- * condition that joins it writes irq_fd once; none is taken out of it except by a guest's access that
- * lets the guest know. So a set bit means an edge sent after the guest last looked, and a driver that
- * goes on until IIR says "nothing", or that gives up early, is interrupted again for whatever it has
- * not seen. A spare edge costs an empty look at IIR. OUT2 does not gate the line.
+ * condition that joins it writes irq_fd once; none is taken out of it except by a guest's access
+ * that lets the guest know. So a set bit means an edge sent after the guest last looked, and a
+ * driver that goes on until IIR says "nothing", or that gives up early, is interrupted again for
+ * whatever it has not seen. A spare edge costs an empty look at IIR. OUT2 does not gate the line.
  *
  * One lock for everything. It nests inside the chardev's callback lock and around its ring lock.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The user's terminal as a chardev. When input is a terminal it is put in raw mode and Ctrl-A is the
- * escape: Ctrl-A X quits, Ctrl-A A sends a Ctrl-A, Ctrl-A H shows these keys; other keys after Ctrl-A
- * are swallowed. Input from anything else passes as it is, and its end is the end of input, no more.
+ * The user's terminal as a chardev. When input is a terminal it is put in raw mode and Ctrl-A is
+ * the escape: Ctrl-A X quits, Ctrl-A A sends a Ctrl-A, Ctrl-A H shows these keys; other keys after
+ * Ctrl-A are swallowed. Input from anything else passes as it is, and its end is the end of input,
+ * no more.
  *
  * Threads: term_open() and term_close() on the main thread, the loop not running yet or no longer
  * needed; input is read on the loop's thread. At most one terminal is open at a time.
@@ -41,8 +42,8 @@ struct term;
  * term_open - take the terminal over
  *
  * Raw mode is left again by term_close(), at exit(3) and on the signals that mean a crash; whoever
- * ends the process otherwise calls term_restore(). Input is left alone when this process is not in the
- * terminal's foreground. SIGPIPE is ignored from now on.
+ * ends the process otherwise calls term_restore(). Input is left alone when this process is not in
+ * the terminal's foreground. SIGPIPE is ignored from now on.
  *
  * Return: 0 or -errno; nothing has changed then.
  */

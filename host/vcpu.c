@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The run loop and exit dispatch. A vCPU thread never waits for I/O: doorbells and interrupts travel
- * by eventfds, what does come here is set-up and legacy ports. No locks of its own.
+ * The run loop and exit dispatch. A vCPU thread never waits for I/O: doorbells and interrupts
+ * travel by eventfds, what does come here is set-up and legacy ports. No locks of its own.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One guest: memory, accelerator, buses, vCPUs, devices, and how it ends. Built and taken apart on the
- * main thread; vm_stop() and vm_stopping() are for any thread.
+ * One guest: memory, accelerator, buses, vCPUs, devices, and how it ends. Built and taken apart on
+ * the main thread; vm_stop() and vm_stopping() are for any thread.
  */
 #ifndef LODGE_VM_H
 #define LODGE_VM_H
@@ -77,7 +77,7 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *why);
 /** vm_stopping - has somebody called vm_stop()? */
 bool vm_stopping(struct vm *vm);
 
-/** vm_halt - after stop_fd: stop vCPUs and devices; no guest code and no device thread runs after it */
+/** vm_halt - after stop_fd: stop vCPUs and devices; no guest code, no device thread runs then */
 void vm_halt(struct vm *vm);
 
 /** vm_destroy - free everything; safe at any stage after vm_create() was tried */

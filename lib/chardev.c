@@ -2,9 +2,9 @@
 /*
  * The byte stream behind a console; see chardev.h.
  *
- * Output costs the guest's thread a lock and a copy. The first byte after silence also arms a one-shot
- * timer of OUT_DELAY_NS, so that a UART's single bytes leave in batches and not with one wake-up each;
- * a ring that is half full is drained at once.
+ * Output costs the guest's thread a lock and a copy. The first byte after silence also arms a
+ * one-shot timer of OUT_DELAY_NS, so that a UART's single bytes leave in batches and not with one
+ * wake-up each; a ring that is half full is drained at once.
  *
  * Locks, outer first: drain_lock (who writes to out_fd), cb_lock (held across client callbacks),
  * lock (both rings). The client's own locks come between cb_lock and lock.

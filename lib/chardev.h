@@ -2,12 +2,13 @@
 /*
  * A byte stream between a guest's console device (the client) and a pair of host file descriptors.
  * Neither side ever waits for the other: output is taken into a ring of CHARDEV_OUT_SIZE bytes and
- * written by the loop's thread; input is read ahead into a ring of CHARDEV_IN_SIZE bytes and fetched
- * by the client when the guest can take it.
+ * written by the loop's thread; input is read ahead into a ring of CHARDEV_IN_SIZE bytes and
+ * fetched by the client when the guest can take it.
  *
  * Threads: write, read, readable, size: any thread. Client callbacks come from the loop's thread or
  * from a thread in chardev_flush(), one at a time, with no lock held that the functions here take;
- * they must not block and must not call attach, detach, flush or destroy. The process ignores SIGPIPE.
+ * they must not block and must not call attach, detach, flush or destroy. The process ignores
+ * SIGPIPE.
  */
 #ifndef LODGE_CHARDEV_H
 #define LODGE_CHARDEV_H
@@ -28,8 +29,8 @@ struct chardev;
  * @loop:     dispatches the file descriptors; must outlive the chardev
  * @in_fd:    input, -1 for none; end of file is the end of input and nothing else
  * @out_fd:   output, non-blocking where it can block; -1 throws output away
- * @in_lossy: when the input ring is full, go on reading and drop (a keyboard, whose escape keys must
- *	      work although the guest does not read) instead of leaving the bytes in the fd
+ * @in_lossy: when the input ring is full, go on reading and drop (a keyboard, whose escape keys
+ *	      must work although the guest does not read) instead of leaving the bytes in the fd
  * @filter:   sees input before the client, may shorten it in place, returns the new length; NULL
  * @watch:    sees all output in order, whether or not the host takes it; NULL
  * @arg:      for @filter and @watch
@@ -58,7 +59,7 @@ struct chardev_client {
 /** chardev_create - 0 or -errno; the fds stay the caller's and must outlive the chardev */
 int chardev_create(const struct chardev_cfg *cfg, struct chardev **out);
 
-/** chardev_destroy - free; pending output is lost unless chardev_flush() came first; NULL is allowed */
+/** chardev_destroy - free; pending output is lost without chardev_flush(); NULL is allowed */
 void chardev_destroy(struct chardev *cd);
 
 /** chardev_attach - connect the one client; input that is there already is announced at once */

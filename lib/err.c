@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The one way in which an error travels up; see err.h. No locks: a struct err belongs to one thread.
+ * The one way in which an error travels up; see err.h. No locks: a struct err belongs to one
+ * thread.
  */
 #include <stdarg.h>
 #include <stdio.h>

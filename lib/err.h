@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How a lower room tells the user what is wrong: it fills a struct err with one finished line (what,
- * and the remedy) and returns the negative errno. Only host/cmd_*.c prints it. The first reason is
- * kept: a caller that adds its own on the way up changes nothing.
+ * How a lower room tells the user what is wrong: it fills a struct err with one finished line
+ * (what, and the remedy) and returns the negative errno. Only host/cmd_*.c prints it. The first
+ * reason is kept: a caller that adds its own on the way up changes nothing.
  */
 #ifndef LODGE_ERR_H
 #define LODGE_ERR_H

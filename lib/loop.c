@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The event loop; see loop.h. One mutex guards the list of sources and which callback runs now; it is
- * never held across a callback. A deleted source is freed only after the batch of events that may
- * still point to it, by the dispatching thread or by loop_destroy().
+ * The event loop; see loop.h. One mutex guards the list of sources and which callback runs now; it
+ * is never held across a callback. A deleted source is freed only after the batch of events that
+ * may still point to it, by the dispatching thread or by loop_destroy().
  */
 #include <assert.h>
 #include <errno.h>
@@ -287,7 +287,7 @@ int loop_start(struct loop *l, const char *name)
 	for (i = 0; i + 1 < sizeof(l->name) && name[i]; i++)
 		l->name[i] = name[i];
 	l->name[i] = '\0';
-	/* Signals belong to the main thread and the vCPUs' kicks; a new thread inherits the mask. */
+	/* Signals are for the main thread and the vCPUs' kicks; a new thread inherits the mask. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = -pthread_create(&l->thread, NULL, loop_thread, l);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small event loop over epoll: file descriptors in, callbacks out, on a thread of its own or on the
- * caller's. No timers (a timerfd is a file descriptor), no priorities. Used by the terminal, the
- * monitor, the console and rng devices and the main thread.
+ * A small event loop over epoll: file descriptors in, callbacks out, on a thread of its own or on
+ * the caller's. No timers (a timerfd is a file descriptor), no priorities. Used by the terminal,
+ * the monitor, the console and rng devices and the main thread.
  *
  * Threads: every function may be called from any thread, callbacks included, unless it says
  * otherwise. Callbacks run one at a time, with no lock of the loop held.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Option tables: one array describes the keys, their types and bounds, where the value goes, and the
- * line of --help. The same code reads `--mem 1G` and the list in `--disk a.img,ro,serial=x`.
+ * Option tables: one array describes the keys, their types and bounds, where the value goes, and
+ * the line of --help. The same code reads `--mem 1G` and the list in `--disk a.img,ro,serial=x`.
  */
 #ifndef LODGE_OPT_H
 #define LODGE_OPT_H

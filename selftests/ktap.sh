@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# For tests that are shell scripts (lab tests above all): KTAP on stdout, exit status 0, 1 or 4. Use:
+# For tests that are shell scripts (lab tests above all): KTAP on stdout, exit status 0, 1 or 4.
+# Use:
 #
 #	. selftests/ktap.sh
 #	ktap_plan 2

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * virtio-console (virtio 1.2, 5.3): one port, no MULTIPORT. Output goes to a struct chardev and waits
- * there for the host's terminal, input is taken from it as the guest gives buffers; neither side ever
- * blocks a vCPU. The emergency write register works from the first instruction on.
+ * virtio-console (virtio 1.2, 5.3): one port, no MULTIPORT. Output goes to a struct chardev and
+ * waits there for the host's terminal, input is taken from it as the guest gives buffers; neither
+ * side ever blocks a vCPU. The emergency write register works from the first instruction on.
  *
  * Threads: the queues belong to the device's own loop, which lives from activate to quiesce. The
  * chardev's callbacks only write wake_fd, except for a change of size, which takes vdev.lock; the

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guest memory as devices see it: a short table of (gpa, length, hva), fixed before the first device
- * exists, and the one translation. Whoever owns the memory (host/mem.c, or a test) fills the table.
- * Read-only after set-up, hence no locks.
+ * Guest memory as devices see it: a short table of (gpa, length, hva), fixed before the first
+ * device exists, and the one translation. Whoever owns the memory (host/mem.c, or a test) fills the
+ * table. Read-only after set-up, hence no locks.
  */
 #ifndef LODGE_GMEM_H
 #define LODGE_GMEM_H

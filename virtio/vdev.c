@@ -262,8 +262,7 @@ void vdev_config_write(struct vdev *vd, uint32_t off, const void *buf, uint32_t 
 {
 	pthread_mutex_lock(&vd->lock);
 	/* A driver may only read the configuration before its features stand (3.1.1, step 4). */
-	if (vd->ops->config_write &&
-	    (vd->ops->config_early || status_get(vd) & S_FEATURES_OK) &&
+	if (vd->ops->config_write && (vd->ops->config_early || status_get(vd) & S_FEATURES_OK) &&
 	    off < vd->config_len && len <= vd->config_len - off)
 		vd->ops->config_write(vd, off, buf, len);
 	pthread_mutex_unlock(&vd->lock);

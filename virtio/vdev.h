@@ -35,10 +35,10 @@ struct vdev;
  * @cfg_size:	  size of the struct that @opts fills, zeroed before parsing
  * @create:	  allocate and open everything that can fail, guest not running yet
  * @destroy:	  free everything; called quiesced, or never activated
- * @activate:	  driver set DRIVER_OK: start threads. Negotiated features and enabled queues are final.
- *		  An error makes the device NEEDS_RESET.
- * @quiesce:	  stop threads; no access to guest memory after return. In-flight requests are finished
- *		  or abandoned (host side complete). May be called only after activate.
+ * @activate:	  driver set DRIVER_OK: start threads. Negotiated features and enabled queues are
+ *		  final. An error makes the device NEEDS_RESET.
+ * @quiesce:	  stop threads; no access to guest memory after return. In-flight requests are
+ *		  finished or abandoned (host side complete). May be called only after activate.
  * @features_ok:  do these bits, a subset of the offered ones, go together (the "requires" lists of
  *		  5.x.3.1)? NULL: any do
  * @config_write: driver writes to configuration space; NULL: writes are ignored. @off + @len is

@@ -99,7 +99,7 @@ static void pop_indirect(void)
 	ksft_eq(c.nin, 1);
 	ksft_eq(c.out_len, 16);
 	ksft_eq(c.in_len, 32);
-	/* Direct descriptors may lead to a table, whose own WRITE flag means nothing (2.7.5.3.2). */
+	/* Direct descriptors may lead to a table, whose own WRITE means nothing (2.7.5.3.2). */
 	start(8, false, true);
 	desc(3, page, 7, NEXT, 5);
 	desc(5, page + 1024, 32, INDIRECT | WRITE, 0);
@@ -455,7 +455,7 @@ static void double_fetch(void)
 	ksft_eq(q->used->ring[0].id, 0);
 }
 
-/* --- set-up ------------------------------------------------------------------------------------- */
+/* --- set-up ------------------------------------------------------------------------------- */
 
 static void setup_refused(const char *why)
 {
@@ -551,7 +551,7 @@ static void disabled(void)
 	ksft_check(!vq_flush(&vq));
 }
 
-/* --- completion and notification ---------------------------------------------------------------- */
+/* --- completion and notification ---------------------------------------------------------- */
 
 static uint16_t add_one(void)
 {
@@ -772,7 +772,7 @@ static void unpop(void)
 		}
 		ksft_eq(vq_pop(&vq, &c), 1);
 		ksft_eq(vq_pop(&vq, &c), 0);
-		/* Read anew: the driver may have changed the entry meanwhile, and is checked again. */
+		/* Read anew: the driver may have changed the entry meanwhile; checked again. */
 		vq_unpop(&vq, &c);
 		q->avail->ring[3] = 77;
 		expect_broken("past the end of the ring");

@@ -156,8 +156,8 @@ static int64_t run_for(struct run *r, uint64_t ns)
 		ret = io_uring_submit_and_wait(&r->ring, 1);
 		if (ret < 0 && ret != -EINTR)
 			return ret;
-		ret = reap(r, !err && r->done + r->in_flight < total &&
-				      bench_now_ns() - start < ns);
+		ret = reap(r,
+			   !err && r->done + r->in_flight < total && bench_now_ns() - start < ns);
 		err = err ? err : ret;
 	}
 	return err ? err : (int64_t)(bench_now_ns() - start);
@@ -271,8 +271,9 @@ static int parse_row(const char *text, struct row *row)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: blkbench [-t MS] [-r ROUNDS] [-c] FILE OP:SIZE:DEPTH...\n"
-			"  OP: randread randwrite read write fill, SIZE: 512 to 4M, DEPTH: 1 to %d\n",
+	fprintf(stderr,
+		"usage: blkbench [-t MS] [-r ROUNDS] [-c] FILE OP:SIZE:DEPTH...\n"
+		"  OP: randread randwrite read write fill, SIZE: 512 to 4M, DEPTH: 1 to %d\n",
 		MAX_DEPTH);
 	return 2;
 }

@@ -346,7 +346,8 @@ int main(int argc, char **argv)
 		else if (opt == 'l')
 			list = true;
 		if (opt == '?' || *end || ms < 10 || ms > 60000) {
-			fprintf(stderr, "usage: micro [-l] [-t MS] [NAME...]   (MS: 10 to 60000)\n");
+			fprintf(stderr,
+				"usage: micro [-l] [-t MS] [NAME...]   (MS: 10 to 60000)\n");
 			return 2;
 		}
 	}

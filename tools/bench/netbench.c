@@ -23,10 +23,10 @@
 
 #include "report.h"
 
-#define MAGIC		0x6c6e6231u /* "lnb1" */
-#define DEFAULT_PORT	5301
-#define MAX_MESSAGE	(4u << 20)
-#define MAX_MS		600000u
+#define MAGIC	     0x6c6e6231u /* "lnb1" */
+#define DEFAULT_PORT 5301
+#define MAX_MESSAGE  (4u << 20)
+#define MAX_MS	     600000u
 /* A peer that says nothing for so long is gone. */
 #define PEER_TIMEOUT_MS 10000
 #define CONNECT_TRIES	50
@@ -271,9 +271,10 @@ static int client_main(const struct sockaddr_in *addr, struct job *job)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: netbench server [-p PORT] [-a ADDR]\n"
-			"       netbench stream [-p PORT] [-r] [-t MS] [-m SIZE] [-n NAME] ADDR\n"
-			"  -r: the server sends; -t: 1 to %u ms; -m: 1 to %u bytes\n",
+	fprintf(stderr,
+		"usage: netbench server [-p PORT] [-a ADDR]\n"
+		"       netbench stream [-p PORT] [-r] [-t MS] [-m SIZE] [-n NAME] ADDR\n"
+		"  -r: the server sends; -t: 1 to %u ms; -m: 1 to %u bytes\n",
 		MAX_MS, MAX_MESSAGE);
 	return 2;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Runs a VMM under a stop-watch: starts it, puts a time to each line that its guest's console
- * prints, and takes readings of the VMM from the host when the guest asks for them. Knows nothing of
- * any particular VMM. tools/bench/inlab runs it; in the guest, tools/bench/guest prints the lines
- * that it understands:
+ * prints, and takes readings of the VMM from the host when the guest asks for them. Knows nothing
+ * of any particular VMM. tools/bench/inlab runs it; in the guest, tools/bench/guest prints the
+ * lines that it understands:
  *
  *	@@ mark NAME	print "NAME SECONDS s", counted from the start of the VMM
  *	@@ begin NAME	read KVM's counters and the VMM's CPU time ...
@@ -14,7 +14,8 @@
  * usage: vmwatch -T SECONDS -m MIB -l LOG -c COUNTERS -- COMMAND...
  *	MIB: memory of the guest; LOG: every line, with its time
  *
- * Exit status: the command's; 124 when the time was up. One thread; the command does not outlive it.
+ * Exit status: the command's; 124 when the time was up. One thread; the command does not outlive
+ * it.
  */
 #include <dirent.h>
 #include <errno.h>

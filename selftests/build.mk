@@ -8,6 +8,31 @@ LINKS_vq := vq
 LINKS_vq_stress := vq
 LINKS_vdev := vq vdev
 LINKS_mmio := vq vdev mmio
+BLK_FILES := vq vdev mmio blk blk_req blk_xfer blk_uring blk_sync blk_image
+LINKS_blk := $(BLK_FILES)
+LINKS_blk_image := $(BLK_FILES)
+LINKS_blk_fault := $(BLK_FILES)
+LINKS_blk_stress := $(BLK_FILES)
+LINKS_console := vq vdev mmio console
+LINKS_rng := vq vdev mmio rng
+NET_FILES := vq vdev mmio net net_thread net_rx net_tx net_ctrl net_iov net_lib net_pcap net_tap net_user
+LINKS_net := $(NET_FILES)
+LINKS_net_ctrl := $(NET_FILES)
+LINKS_net_pcap := $(NET_FILES)
+LINKS_net_tap := $(NET_FILES)
+LINKS_net_user := $(NET_FILES)
+# Tests of lib/ link nothing of virtio/; those of host/ name its files in HOST_LINKS_NAME.
+LINKS_opt := -
+LINKS_loop := -
+LINKS_chardev := -
+LINKS_serial := -
+LINKS_term := -
+LINKS_panic_watch := -
+LINKS_monitor := -
+HOST_LINKS_serial := serial
+HOST_LINKS_term := term
+HOST_LINKS_panic_watch := panic_watch
+HOST_LINKS_monitor := monitor
 
 SAN_CFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 TEST_CPPFLAGS := -Iselftests -Ivirtio -Ilib -I.
@@ -16,7 +41,8 @@ NATIVE_PROGS := $(NATIVE_SRCS:selftests/native/%.c=$(O)/selftests/%)
 NATIVE_SCRIPTS := $(wildcard selftests/native/*.sh)
 LAB_SCRIPTS := $(wildcard selftests/lab/*.sh)
 VDRV_OBJS := $(patsubst %.c,$(O)/asan/%.o,$(wildcard selftests/vdrv*.c))
-virtio_objs = $(patsubst %,$(O)/asan/virtio/%.o,$(or $(LINKS_$(1)),$(VIRTIO_SRCS:virtio/%.c=%)))
+virtio_objs = $(patsubst %,$(O)/asan/virtio/%.o,$(filter-out -,$(or $(LINKS_$(1)),$(VIRTIO_SRCS:virtio/%.c=%))))
+host_objs = $(patsubst %,$(O)/asan/host/%.o,$(HOST_LINKS_$(1)))
 
 $(O)/asan/%.o: %.c
 	@mkdir -p $(@D)
@@ -28,7 +54,7 @@ $(O)/asan/selftests/libvdrv.a: $(VDRV_OBJS)
 
 .SECONDEXPANSION:
 $(NATIVE_PROGS): $(O)/selftests/%: $(O)/asan/selftests/native/%.o $(O)/asan/selftests/libvdrv.a \
-		 $$(call virtio_objs,$$*) $(LIB_SRCS:%.c=$(O)/asan/%.o)
+		 $$(call virtio_objs,$$*) $$(call host_objs,$$*) $(LIB_SRCS:%.c=$(O)/asan/%.o)
 	@mkdir -p $(@D)
 	$(CC) $(SAN_CFLAGS) -pthread -o $@ $(filter %.o,$^) $(filter %.a,$^) $(VIRTIO_LIBS)
 

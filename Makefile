@@ -12,10 +12,27 @@ LODGE_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(HOSTCC_WARN) -fstack-protector-strong
 		-fno-strict-aliasing -pthread
 VERSION := 0.1
 
+# One short line a step; `make V=1` shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),:,printf '  %-3s %s\n' $(1) $(2))
+
 .DEFAULT_GOAL := all
-.PHONY: all run check modules lab bench lint docs install clean fuzz deps
+.PHONY: all help run check modules lab bench lint docs install clean fuzz deps
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
+
+help:
+	@echo "all       lodge, the guest's initramfs, the lab (make's default)"
+	@echo "run       boot a guest and show that its devices work   [MODE=auto|kvm]"
+	@echo "check     all tests"
+	@echo "lab       a shell in the emulated PC                    [LAB_ARGS=--svm]"
+	@echo "bench     measure guest against host and QEMU"
+	@echo "lint      style, static analysis, include directions"
+	@echo "fuzz      long fuzzing                                  [FUZZ_SECONDS=600]"
+	@echo "docs      manual pages and HTML in build/"
+	@echo "install   program and manual pages                      [PREFIX=/usr/local DESTDIR=]"
+	@echo "deps      install what is missing from Debian's packages"
+	@echo "clean     remove build/"
 
 all:
 

@@ -9,10 +9,12 @@ GUEST_CPPFLAGS := -Iguest -I.
 
 $(O)/guest/%.o: guest/%.c
 	@mkdir -p $(@D)
-	$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(GUEST_CPPFLAGS) -MMD -MP -c -o $@ $<
+	@$(call say,CC,$@)
+	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(GUEST_CPPFLAGS) -MMD -MP -c -o $@ $<
 
 $(O)/guest/init: $(GUEST_INIT_OBJS)
-	$(CC) -static -s $(LODGE_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^
+	@$(call say,LD,$@)
+	$(Q)$(CC) -static -s $(LODGE_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 $(O)/guest/initramfs.cpio: $(O)/guest/init guest/mkinitramfs guest/demo guest/udhcpc.script \
 			   tools/modpick tools/mkcpio $(O)/kernel/version

@@ -6,10 +6,12 @@ HOST_CPPFLAGS := -Ihost -Ivirtio -Ilib -I. -DLODGE_VERSION='"$(VERSION)"'
 
 $(O)/host/%.o: host/%.c
 	@mkdir -p $(@D)
-	$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(HOST_CPPFLAGS) -MMD -MP -c -o $@ $<
+	@$(call say,CC,$@)
+	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(HOST_CPPFLAGS) -MMD -MP -c -o $@ $<
 
 $(O)/lodge: $(HOST_OBJS) $(VIRTIO_OBJS) $(LIB_OBJS)
-	$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(VIRTIO_LIBS)
+	@$(call say,LD,$@)
+	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(VIRTIO_LIBS)
 
 all: $(O)/lodge
 

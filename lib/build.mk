@@ -6,6 +6,7 @@ LIB_CPPFLAGS := -Ilib -I.
 
 $(O)/lib/%.o: lib/%.c
 	@mkdir -p $(@D)
-	$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(LIB_CPPFLAGS) -MMD -MP -c -o $@ $<
+	@$(call say,CC,$@)
+	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(LIB_CPPFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(LIB_OBJS:.o=.d)

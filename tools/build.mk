@@ -15,7 +15,8 @@ $(O)/kernel/headers/path: $(O)/kernel/version
 
 $(O)/lab/agent: tools/lab/agent.c
 	@mkdir -p $(@D)
-	$(CC) -static -s $(LODGE_CFLAGS) $(CFLAGS) -o $@ $<
+	@$(call say,LD,$@)
+	$(Q)$(CC) -static -s $(LODGE_CFLAGS) $(CFLAGS) -o $@ $<
 
 # The lab's script builds the rest of its images by itself, when they are out of date.
 .PHONY: lab-ready
@@ -28,3 +29,20 @@ lab: all lab-ready
 all: lab-ready
 
 include tools/bench/build.mk
+
+$(O)/tools/%: tools/%.c
+	@mkdir -p $(@D)
+	@$(call say,LD,$@)
+	$(Q)$(CC) -static -s $(LODGE_CFLAGS) $(CFLAGS) -o $@ $<
+
+all: $(O)/tools/demo-echo
+
+# The main job. A fresh machine needs the packages before anything can be built.
+MODE ?= auto
+run:
+	@tools/deps
+	@$(MAKE) --no-print-directory all
+	@tools/run $(O) $(MODE)
+
+modules:
+	@echo "modules: KVM mode needs none of ours; guests and the lab use the stock kernel's"

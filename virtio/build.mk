@@ -8,6 +8,7 @@ VIRTIO_LIBS := -luring
 
 $(O)/virtio/%.o: virtio/%.c
 	@mkdir -p $(@D)
-	$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(VIRTIO_CPPFLAGS) -MMD -MP -c -o $@ $<
+	@$(call say,CC,$@)
+	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(VIRTIO_CPPFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(VIRTIO_OBJS:.o=.d)

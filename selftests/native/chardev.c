@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lib/chardev.c: output that the host does not take, input that the guest does not take, the filter,
- * the watcher, flushing and the end of either side.
+ * lib/chardev.c: output that the host does not take, input that the guest does not take, the
+ * filter, the watcher, flushing and the end of either side.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -135,7 +135,7 @@ static uint8_t pattern(size_t i)
 	return i * 7 + i / 251;
 }
 
-/* More than the ring and the pipe hold, with the host not reading: bounded, in order, nothing lost. */
+/* More than ring and pipe hold, and the host does not read: bounded, in order, nothing lost. */
 static void backpressure(void)
 {
 	static uint8_t buf[4 * CHARDEV_OUT_SIZE], got[sizeof(buf)];

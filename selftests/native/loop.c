@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lib/loop.c: dispatch, changes of interest, deletion from inside and outside of callbacks, files that
- * epoll refuses, start and stop.
+ * lib/loop.c: dispatch, changes of interest, deletion from inside and outside of callbacks, files
+ * that epoll refuses, start and stop.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lib/opt.c: sizes, numbers, flags and lists, and that every mistake names the option and the remedy.
+ * lib/opt.c: sizes, numbers, flags and lists, and that every mistake names the option and the
+ * remedy.
  */
 #include <errno.h>
 

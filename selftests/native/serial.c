@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * host/serial.c against what a 16550A's driver relies on: probing as the stock 8250 driver does it,
- * interrupt conditions and their edges, loopback, a host that does not take output, input that waits.
+ * interrupt conditions and their edges, loopback, a host that does not take output, input that
+ * waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -487,8 +488,8 @@ static void priority(void)
 }
 
 /*
- * A driver in a thread, woken by edges only, which looks until IIR has nothing: if an edge were ever
- * lost it would sleep for good with bytes left.
+ * A driver in a thread, woken by edges only, which looks until IIR has nothing: if an edge were
+ * ever lost it would sleep for good with bytes left.
  */
 #define STREAM 200000
 

@@ -2,6 +2,8 @@
 /*
  * Split virtqueues against good, sloppy and hostile drivers, one thread. Corrupt rings are written
  * descriptor by descriptor; what others got wrong before has a case of its own.
+ *
+ * Long because every case is a ring spelled out, and all of them share the few helpers above them.
  */
 #include "kselftest.h"
 #include "vdrv.h"

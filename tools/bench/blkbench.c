@@ -231,7 +231,7 @@ static int run_row(const struct row *row, const char *path, uint64_t ns, int cou
 			rounds[n] = r.done * (bytes ? row->size * 1e-6 : 1.0) * 1e9 / spent;
 	}
 out_close:
-	/* First the ring: until it is gone, requests that failed to be waited for may use the area. */
+	/* First the ring: until it is gone, requests that were not waited for may use the area. */
 	run_close(&r);
 	free(area);
 out:

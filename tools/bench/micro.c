@@ -191,7 +191,7 @@ static int64_t run_mmap(uint64_t n)
 	return bench_now_ns() - start;
 }
 
-/* A dependent chain: no memory, no kernel; what is left is the vCPU itself and what interrupts it. */
+/* A dependent chain: no memory, no kernel; what is left is the vCPU and what interrupts it. */
 static int64_t run_alu(uint64_t n)
 {
 	uint64_t start = bench_now_ns(), x = 88172645463325252ull;

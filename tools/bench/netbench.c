@@ -80,7 +80,7 @@ static int send_all(int sock, const void *buf, size_t len)
 	return (size_t)n == len ? 0 : -ECONNRESET;
 }
 
-/* The sender ends the stream by shutting its side down; the other side stays open for the outcome. */
+/* The sender ends the stream by shutting its side down; the other stays open for the outcome. */
 static int stream_send(int sock, const struct job *job)
 {
 	uint64_t end = bench_now_ns() + job->ms * 1000000ull;
@@ -252,8 +252,8 @@ static int connect_patiently(const struct sockaddr_in *addr)
 
 static int client_main(const struct sockaddr_in *addr, struct job *job)
 {
-	struct hello hello = { htonl(MAGIC), htonl(job->test), htonl(job->reverse), htonl(job->ms),
-			       htonl(job->message) };
+	struct hello hello = { htonl(MAGIC), htonl(job->test), htonl(job->reverse ? 1 : 0),
+			       htonl(job->ms), htonl(job->message) };
 	int sock, err;
 
 	job->buf = calloc(1, job->message);

@@ -127,12 +127,13 @@ END {
 		print line sprintf(" %10s %10s %s", show(ratio("host", r)), show(ratio("qemu", r)),
 			verdict(r))
 	}
-	print "\nEach cell: the median of its rounds, and how far they spread. Ratios are speeds: above 1 lodge" \
-		"\nis the faster (for memory: the smaller) one."
+	print "\nEach cell: the median of its rounds, and how far they spread. Ratios are speeds:" \
+		"\nabove 1 lodge is the faster (for memory: the smaller) one."
 	for (i = 1; i <= rows; i++)
 		for (j = 1; j <= nm; j++)
 			if ((modes[j], row[i]) in missing)
-				print "not measured: " modes[j] " " row[i] ": " missing[modes[j], row[i]]
+				print "not measured: " modes[j] " " row[i] ": " \
+					missing[modes[j], row[i]]
 
 	nc = split("exits mmio_exits io_exits insn_emulation irq_injections halt_exits irq_exits " \
 		"pf_taken", counter, " ")
@@ -166,8 +167,9 @@ END {
 		for (j = 1; j <= nm; j++) {
 			m = modes[j]
 			if ((m, r) in mid)
-				printf ",\n   %s: {\"median\": %s, \"min\": %s, \"max\": %s, \"rounds\": %d",
-					json_text(m), mid[m, r], lo[m, r], hi[m, r], n[m, r] >json
+				printf ",\n   %s: {\"median\": %s, \"min\": %s, \"max\": %s, " \
+					"\"rounds\": %d", json_text(m), mid[m, r], lo[m, r],
+					hi[m, r], n[m, r] >json
 			else if ((m, r) in missing)
 				printf ",\n   %s: {\"missing\": %s", json_text(m),
 					json_text(missing[m, r]) >json
@@ -175,7 +177,8 @@ END {
 				continue
 			for (c = 1; c <= nc; c++)
 				if ((m, r, counter[c]) in cnt)
-					printf ", \"%s\": %d", counter[c], cnt[m, r, counter[c]] >json
+					printf ", \"%s\": %d", counter[c],
+						cnt[m, r, counter[c]] >json
 			printf ", \"ops\": %d}", ops[m, r] >json
 		}
 		if (ratio("host", r) != "")

@@ -127,25 +127,37 @@ void vdrv_start(struct vdrv *d, struct vmmio *m, uint64_t wanted, unsigned int n
 		    (S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK));
 }
 
-uint32_t vdrv_wait_irq(struct vdrv *d, int ms)
+/* Wait for the interrupt and acknowledge it: false after @ms; @status is 0 when it came twice. */
+static bool take_irq(struct vdrv *d, int ms, uint32_t *status)
 {
 	struct pollfd p = { .fd = d->m->irq_fd, .events = POLLIN };
 	eventfd_t count;
-	uint32_t status;
 
 	if (poll(&p, 1, ms) != 1 || eventfd_read(d->m->irq_fd, &count))
-		return 0;
-	status = vdrv_read32(d, VIRTIO_MMIO_INTERRUPT_STATUS);
-	vdrv_write32(d, VIRTIO_MMIO_INTERRUPT_ACK, status);
+		return false;
+	*status = vdrv_read32(d, VIRTIO_MMIO_INTERRUPT_STATUS);
+	vdrv_write32(d, VIRTIO_MMIO_INTERRUPT_ACK, *status);
+	return true;
+}
+
+uint32_t vdrv_wait_irq(struct vdrv *d, int ms)
+{
+	uint32_t status = 0;
+
+	/* The status may have been acknowledged with the interrupt before. */
+	while (!status && take_irq(d, ms, &status))
+		;
 	return status;
 }
 
 bool vdrv_wait_used(struct vdrv_q *q, uint16_t *head, uint32_t *len, int ms)
 {
+	uint32_t status;
+
 	while (!vdrv_used(q, head, len)) {
 		if (vdrv_irq_on(q))
 			continue;
-		if (!vdrv_wait_irq(q->d, ms) && load_acquire(&q->used->idx) == q->last_used)
+		if (!take_irq(q->d, ms, &status) && load_acquire(&q->used->idx) == q->last_used)
 			return false;
 	}
 	return true;

@@ -371,9 +371,10 @@ void chardev_destroy(struct chardev *cd)
 {
 	if (!cd)
 		return;
-	loop_del(cd->in_src);
-	loop_del(cd->out_src);
+	/* The timer first: its callback uses out_src. */
 	loop_del(cd->timer_src);
+	loop_del(cd->out_src);
+	loop_del(cd->in_src);
 	if (cd->timer_fd >= 0)
 		close(cd->timer_fd);
 	pthread_mutex_destroy(&cd->cb_lock);

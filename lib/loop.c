@@ -151,8 +151,8 @@ int loop_mod(struct loop_src *s, uint32_t events)
 	int ret = 0;
 
 	pthread_mutex_lock(&s->l->lock);
-	assert(!s->dead);
-	if (s->events != events)
+	/* Dead: somebody deletes it and waits for the callback that we are in. */
+	if (!s->dead && s->events != events)
 		ret = src_update_locked(s, events);
 	pthread_mutex_unlock(&s->l->lock);
 	return ret;

@@ -35,7 +35,11 @@ void loop_destroy(struct loop *l);
 int loop_add(struct loop *l, int fd, uint32_t events, void (*fn)(void *arg, uint32_t events),
 	     void *arg, struct loop_src **out);
 
-/** loop_mod - watch for other events from now on; 0 or -errno */
+/**
+ * loop_mod - watch for other events from now on; 0 or -errno
+ *
+ * Without effect in a source's own callback when another thread is in loop_del() for it.
+ */
 int loop_mod(struct loop_src *s, uint32_t events);
 
 /**

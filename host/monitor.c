@@ -7,6 +7,8 @@
  * clients.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +36,13 @@ struct monitor_client {
 };
 
 struct monitor {
+	pthread_mutex_t lock;
+	bool closing;
 	struct loop *loop;
 	const struct monitor_cmd *cmds;
 	void *arg;
 	int fd;
+	int spare_fd; /* for the moment when there are no others */
 	struct loop_src *src;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	dev_t dev; /* of the socket at path, to remove no other */
@@ -47,13 +52,13 @@ struct monitor {
 
 static void client_close(struct monitor_client *c)
 {
+	struct monitor *m = c->m;
+
 	loop_del(c->src);
 	close(c->fd);
-	/* A descriptor is free again. */
-	if (c->m->src)
-		loop_mod(c->m->src, EPOLLIN);
 	free(c->reply);
 	memset(c, 0, sizeof(*c));
+	c->m = m;
 	c->fd = -1;
 }
 
@@ -164,9 +169,8 @@ static bool client_work(struct monitor_client *c)
 	return true;
 }
 
-static void client_event(void *arg, uint32_t events)
+static void client_event_locked(struct monitor_client *c, uint32_t events)
 {
-	struct monitor_client *c = arg;
 	ssize_t n;
 
 	if (c->reply && !client_send(c))
@@ -191,24 +195,37 @@ static void client_event(void *arg, uint32_t events)
 	loop_mod(c->src, c->reply ? EPOLLOUT : EPOLLIN);
 }
 
-static void monitor_accept(void *arg, uint32_t events)
+static void client_event(void *arg, uint32_t events)
+{
+	struct monitor_client *c = arg;
+	struct monitor *m = c->m;
+
+	pthread_mutex_lock(&m->lock);
+	if (!m->closing)
+		client_event_locked(c, events);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void monitor_accept_locked(struct monitor *m)
 {
 	static const char full[] = "error: too many clients\n";
-	struct monitor *m = arg;
 	struct monitor_client *c;
 	unsigned int i;
 	int fd;
 
-	(void)events;
 	fd = accept4(m->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0) {
-		/* Out of descriptors, it would stay in the queue and wake us for ever. */
-		if (errno == EMFILE || errno == ENFILE) {
-			log_warn("monitor: no file descriptors left; raise 'ulimit -n'");
-			loop_mod(m->src, 0);
-		}
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && m->spare_fd >= 0) {
+		/* Left in the queue it would wake us for ever: give up the spare one to hang up. */
+		close(m->spare_fd);
+		fd = accept4(m->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		log_warn("monitor: no file descriptors left; raise 'ulimit -n'");
 		return;
 	}
+	if (fd < 0)
+		return; /* it has given up already */
 	for (i = 0; i < MONITOR_CLIENTS_MAX && m->client[i].fd >= 0; i++)
 		;
 	if (i == MONITOR_CLIENTS_MAX) {
@@ -218,12 +235,22 @@ static void monitor_accept(void *arg, uint32_t events)
 		return;
 	}
 	c = &m->client[i];
-	c->m = m;
 	c->fd = fd;
 	if (loop_add(m->loop, fd, EPOLLIN, client_event, c, &c->src)) {
 		close(fd);
 		c->fd = -1;
 	}
+}
+
+static void monitor_accept(void *arg, uint32_t events)
+{
+	struct monitor *m = arg;
+
+	(void)events;
+	pthread_mutex_lock(&m->lock);
+	if (!m->closing)
+		monitor_accept_locked(m);
+	pthread_mutex_unlock(&m->lock);
 }
 
 /* Somebody has the name already: find out who. 0: it was a stale socket and is gone. */
@@ -301,13 +328,17 @@ int monitor_create(struct loop *loop, const char *addr, const struct monitor_cmd
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return err_set(err, -ENOMEM, "--monitor: out of memory");
+	pthread_mutex_init(&m->lock, NULL);
 	m->loop = loop;
 	m->cmds = cmds;
 	m->arg = arg;
 	memcpy(m->path, path, strlen(path) + 1);
-	for (i = 0; i < MONITOR_CLIENTS_MAX; i++)
+	for (i = 0; i < MONITOR_CLIENTS_MAX; i++) {
+		m->client[i].m = m;
 		m->client[i].fd = -1;
+	}
 
+	m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	ret = monitor_listen(m, err);
 	if (!ret)
 		ret = loop_add(loop, m->fd, EPOLLIN, monitor_accept, m, &m->src);
@@ -327,8 +358,10 @@ void monitor_destroy(struct monitor *m)
 
 	if (!m)
 		return;
+	pthread_mutex_lock(&m->lock);
+	m->closing = true;
+	pthread_mutex_unlock(&m->lock);
 	loop_del(m->src);
-	m->src = NULL;
 	for (i = 0; i < MONITOR_CLIENTS_MAX; i++) {
 		if (m->client[i].fd < 0)
 			continue;
@@ -342,5 +375,8 @@ void monitor_destroy(struct monitor *m)
 		unlink(m->path);
 	if (m->fd >= 0)
 		close(m->fd);
+	if (m->spare_fd >= 0)
+		close(m->spare_fd);
+	pthread_mutex_destroy(&m->lock);
 	free(m);
 }

@@ -27,6 +27,7 @@
 #include "vm.h"
 
 #define RUN_CMDLINE_MAX 4096
+#define RUN_FLUSH_MS	2000 /* for a terminal that is stopped or slow */
 
 /**
  * struct run - all that lives as long as the guest
@@ -347,6 +348,10 @@ int run_guest(const struct run_cfg *cfg, struct run_result *res, struct err *err
 		if (ret)
 			err_set(err, ret, "main loop: %s", strerror(-ret));
 		vm_halt(&r->vm);
+		/* The last lines say why; and the user has his terminal back for ours. */
+		if (r->term)
+			chardev_flush(term_chardev(r->term), RUN_FLUSH_MS);
+		term_restore();
 		run_judge(r, res);
 	}
 	if (!ret && cfg->stats)

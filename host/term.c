@@ -67,7 +67,7 @@ static void term_crash(int sig)
 
 static void term_guard(void)
 {
-	static const int deadly[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
+	static const int deadly[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGQUIT };
 	static bool done;
 	struct sigaction sa = { .sa_handler = term_crash, .sa_flags = SA_RESETHAND }, old;
 	unsigned int i;

@@ -35,6 +35,7 @@ struct term {
 	int size_fd; /* asked for the window size, -1: no terminal */
 	int out_fd;  /* ours when own_out, else cfg.out_fd */
 	bool own_out;
+	bool borrowed; /* O_NONBLOCK is set on an open file that is not ours */
 };
 
 static struct termios term_saved;
@@ -195,6 +196,7 @@ static int term_open_out(struct term *t)
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return -errno;
 	term_guard();
+	t->borrowed = true;
 	store_release(&term_flags_fd, fd);
 	return 0;
 }
@@ -252,10 +254,10 @@ void term_close(struct term *t)
 {
 	if (!t)
 		return;
-	if (t->cd) {
+	/* Restored already, a borrowed file may block for ever. */
+	if (t->cd && (!t->borrowed || load_once(&term_flags_fd) >= 0))
 		chardev_flush(t->cd, FLUSH_MS);
-		chardev_destroy(t->cd);
-	}
+	chardev_destroy(t->cd);
 	term_restore();
 	log_set_raw(false);
 	if (t->own_out)

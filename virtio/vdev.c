@@ -124,16 +124,20 @@ static bool needs_reset(struct vdev *vd)
 	return true;
 }
 
+/* Count a breakdown; is it still worth a line in the log? */
+static bool worth_a_line(struct vdev *vd)
+{
+	unsigned int nr = __atomic_fetch_add(&vd->stat_broken, 1, __ATOMIC_RELAXED);
+
+	if (nr == BROKEN_LINES)
+		log_warn("%s: broken %u times, no more lines about it", vd->label, nr);
+	return nr < BROKEN_LINES;
+}
+
 void vdev_broken(struct vdev *vd, const char *why)
 {
-	unsigned int nr;
-
-	if (!needs_reset(vd))
-		return;
-	nr = __atomic_fetch_add(&vd->stat_broken, 1, __ATOMIC_RELAXED);
-	if (nr < BROKEN_LINES)
-		log_warn("%s: the guest's driver broke the rules: %s%s", vd->label, why,
-			 nr == BROKEN_LINES - 1 ? " (this device's next ones are not logged)" : "");
+	if (needs_reset(vd) && worth_a_line(vd))
+		log_warn("%s: the guest's driver broke the rules: %s", vd->label, why);
 }
 
 bool vdev_is_broken(const struct vdev *vd)
@@ -154,8 +158,8 @@ static void activate_locked(struct vdev *vd)
 	}
 	ret = vd->ops->activate(vd);
 	if (ret) {
-		log_err("%s: cannot start the device: %s", vd->label, strerror(-ret));
-		needs_reset(vd);
+		if (needs_reset(vd) && worth_a_line(vd))
+			log_err("%s: cannot start the device: %s", vd->label, strerror(-ret));
 		return;
 	}
 	vd->active = true;

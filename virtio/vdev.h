@@ -89,7 +89,7 @@ struct vdev {
 	uint8_t status;	      /* VIRTIO_CONFIG_S_*; atomic, NEEDS_RESET comes from device threads */
 	bool active;	      /* between ops->activate and ops->quiesce */
 	uint64_t stat_resets;
-	unsigned int stat_broken; /* times that vdev_broken() had an effect; atomic */
+	unsigned int stat_broken; /* times that NEEDS_RESET was set; atomic */
 };
 
 /**

@@ -40,6 +40,7 @@ static int net_activate(struct vdev *vd)
 			goto fail;
 		net_rx_reset(p, false);
 		net_tx_reset(p, false);
+		net_rx_drain(p);
 		ret = net_thread_start(p);
 		if (ret)
 			goto fail;

@@ -57,6 +57,7 @@ struct net_buf {
  * @pending: length of a frame that waits for more buffers, 0: none; its end is in @spill
  * @inside:  how much of @pending is in the window already
  * @starved: waiting for a kick
+ * @kicks:   the driver has been told to kick (or never told otherwise)
  *
  * Chains in hand cost nothing to keep and save popping them again for every frame.
  */
@@ -69,7 +70,7 @@ struct net_rx {
 	struct iovec hdr_iov[NET_HDR_LEN];
 	unsigned int nhdr;
 	uint32_t pending, inside;
-	bool starved;
+	bool starved, kicks;
 	struct virtio_net_hdr_v1 hdr;
 	uint8_t *spill; /* NET_FRAME_MAX + 1 bytes */
 	uint64_t stat_packets, stat_bytes, stat_drops, stat_waits;

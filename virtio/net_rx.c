@@ -267,10 +267,10 @@ static void rx_failed(struct net_pair *p, int error)
 static bool rx_starve(struct net_pair *p)
 {
 	vdev_flush(&p->dev->vd, p->rx.vq); /* or the guest waits for these and we for it */
+	p->rx.kicks = true;
 	if (vq_kicks_on(p->rx.vq))
 		return true;
-	if (!p->rx.starved)
-		p->rx.stat_waits++;
+	p->rx.stat_waits += !p->rx.starved;
 	p->rx.starved = true;
 	return false;
 }
@@ -284,7 +284,10 @@ enum net_work net_rx_run(struct net_pair *p)
 	ssize_t ret;
 
 	for (n = 0; n < RX_BUDGET && bytes < RX_BUDGET_BYTES; n++) {
-		ret = rx->pending ? rx_finish(p) : rx_fill(p, want);
+		ret = rx->pending ? rx_finish(p) : 0;
+		/* What the queue has must be in hand before it can be said to have none. */
+		if (ret != -EPROTO && !rx->pending)
+			ret = rx_fill(p, want);
 		if (ret == -EPROTO)
 			return NET_BROKEN;
 		if (rx->pending || rx->bstart == rx->bend) {
@@ -292,10 +295,10 @@ enum net_work net_rx_run(struct net_pair *p)
 				continue;
 			return NET_IDLE;
 		}
-		if (rx->starved) {
-			rx->starved = false;
+		rx->starved = false;
+		if (rx->kicks)
 			vq_kicks_off(rx->vq);
-		}
+		rx->kicks = false;
 		ret = rx_one(p);
 		if (ret < 0) {
 			if (ret != -EAGAIN)
@@ -333,5 +336,6 @@ void net_rx_reset(struct net_pair *p, bool give_back)
 	rx->bend = 0;
 	rx->room = 0;
 	rx->pending = 0;
-	rx->starved = true; /* until the first buffer: then kicks go off */
+	rx->starved = false;
+	rx->kicks = true;
 }

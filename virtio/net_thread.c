@@ -45,7 +45,6 @@ static unsigned int net_event(struct net_pair *p, const struct epoll_event *ev)
 	switch (ev->data.u32) {
 	case NET_EV_RX:
 		p->rx.vq->stat_kicks++;
-		net_mute(p, false);
 		return NET_EV_RX;
 	case NET_EV_TX:
 		p->tx.vq->stat_kicks++;
@@ -86,7 +85,6 @@ static void *net_thread(void *arg)
 	unsigned int todo = NET_EV_RX | NET_EV_TX | NET_EV_CTRL, more;
 	enum net_work work;
 
-	net_rx_drain(p);
 	while (!load_acquire(&p->stop)) {
 		more = 0;
 		if (todo & NET_EV_CTRL && !p->index) {
@@ -106,6 +104,8 @@ static void *net_thread(void *arg)
 			if (work == NET_BROKEN)
 				break;
 			more |= work == NET_MORE ? NET_EV_RX : 0;
+			if (!p->rx.starved)
+				net_mute(p, false);
 		}
 		todo = more | net_wait(p, more ? 0 : nd->pcap ? net_pcap_tick(nd->pcap) : -1);
 	}

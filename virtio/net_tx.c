@@ -118,8 +118,8 @@ static bool tx_send(struct net_pair *p)
 
 	ret = p->be->ops->send(p->be, tx->frag, tx->nfrag, tx->len);
 	if (ret == -EAGAIN) {
+		tx->stat_waits += !tx->held;
 		tx->held = true;
-		tx->stat_waits++;
 		return false;
 	}
 	tx->held = false;

@@ -28,6 +28,8 @@ static const struct opt run_opts[] = {
 	  RUN_CPUS_MAX },
 	{ "mem", "SIZE", "guest memory, with K, M or G (512M)", OPT_SIZE,
 	  offsetof(struct run_cfg, mem), MEM_SIZE_MIN, 0 },
+	{ "mem-backing", "KIND", "auto, memfd or anon: what guest memory lies on (auto)", OPT_STR,
+	  offsetof(struct run_cfg, backing), 0, 0 },
 	{ "accel", "NAME", "what runs the guest: auto or kvm (auto)", OPT_STR,
 	  offsetof(struct run_cfg, accel), 0, 0 },
 	{ "console", "KIND", "serial (ttyS0), virtio (hvc0) or none (serial)", OPT_STR,
@@ -168,6 +170,11 @@ static int run_check(struct run_cfg *cfg, struct err *err)
 		return err_set(err, -EINVAL,
 			       "--console: unknown kind '%.40s'; use serial, virtio or none",
 			       cfg->console);
+	if (strcmp(cfg->backing, "auto") && strcmp(cfg->backing, "memfd") &&
+	    strcmp(cfg->backing, "anon"))
+		return err_set(err, -EINVAL,
+			       "--mem-backing: unknown kind '%.40s'; use auto, memfd or anon",
+			       cfg->backing);
 	if (cfg->mem % MIB)
 		return err_set(err, -EINVAL,
 			       "--mem: not a whole number of MiB; use one, such as 512M");
@@ -180,6 +187,7 @@ int cmd_run(int argc, char **argv)
 		.accel = "auto",
 		.append = "",
 		.console = "serial",
+		.backing = "auto",
 		.name = "guest",
 		.cpus = 1,
 		.mem = 512 * MIB,

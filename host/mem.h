@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guest memory: one memfd, mapped once, cut into RAM below the device hole and RAM above 4 GiB. It
- * owns the gmem table by which everybody else translates.
+ * Guest memory: one mapping, cut into RAM below the device hole and RAM above 4 GiB. It owns the gmem
+ * table by which everybody else translates.
+ *
+ * What backs it decides how fast a guest touches memory for the first time. On a memfd the kernel gives
+ * 4 KiB pages unless its policy for shared memory says otherwise (it seldom does), to anonymous memory
+ * it gives 2 MiB pages nearly everywhere; with nested paging that is a factor of ten in cold faults. So
+ * MEM_AUTO takes the memfd where it gets large pages, or where neither does, and anonymous memory else.
  */
 #ifndef LODGE_MEM_H
 #define LODGE_MEM_H
@@ -11,10 +16,12 @@
 
 #define MEM_SIZE_MIN (32ull << 20)
 
+enum mem_backing { MEM_AUTO, MEM_MEMFD, MEM_ANON };
+
 /**
  * struct mem - all RAM of a guest
  * @gmem: slot 0 is low RAM, slot 1 (if any) RAM from 4 GiB on
- * @fd:	  the memfd, named "guest-ram"
+ * @fd:	  the memfd, named "guest-ram"; -1 with anonymous memory
  * @base: the mapping; @size bytes
  */
 struct mem {
@@ -26,11 +33,12 @@ struct mem {
 
 /**
  * mem_create - reserve and map guest memory; pages come when they are touched
- * @size: bytes, a multiple of 1 MiB
+ * @size:    bytes, a multiple of 1 MiB
+ * @backing: MEM_MEMFD when others shall be able to map it too
  *
  * Return: 0, or -errno with @err naming --mem.
  */
-int mem_create(struct mem *m, uint64_t size, struct err *err);
+int mem_create(struct mem *m, uint64_t size, enum mem_backing backing, struct err *err);
 
 /** mem_destroy - unmap and close; safe on a zeroed struct */
 void mem_destroy(struct mem *m);

@@ -232,6 +232,11 @@ static int run_setup_cmdline(struct run *r, struct err *err)
 	return 0;
 }
 
+static enum mem_backing run_backing(const char *name)
+{
+	return !strcmp(name, "memfd") ? MEM_MEMFD : !strcmp(name, "anon") ? MEM_ANON : MEM_AUTO;
+}
+
 static int run_setup(struct run *r, const struct accel_ops *accel, struct err *err)
 {
 	const struct run_cfg *cfg = r->cfg;
@@ -249,7 +254,8 @@ static int run_setup(struct run *r, const struct accel_ops *accel, struct err *e
 		ret = run_setup_signals(r);
 	if (ret)
 		return err_set(err, ret, "cannot set up signals: %s", strerror(-ret));
-	ret = vm_create(&r->vm, accel, cfg->name, cfg->cpus, cfg->mem, err);
+	ret = vm_create(&r->vm, accel, cfg->name, cfg->cpus, cfg->mem, run_backing(cfg->backing),
+			err);
 	for (i = 0; i < cfg->ndev && !ret; i++)
 		ret = run_add_vdev(r, cfg->dev[i].ops, cfg->dev[i].cfg, err);
 	if (!ret)

@@ -22,7 +22,7 @@ static int vm_map(struct vm *vm, uint64_t gpa, uint64_t len, void *hva, bool rea
 }
 
 int vm_create(struct vm *vm, const struct accel_ops *accel, const char *name, unsigned int ncpus,
-	      uint64_t mem_size, struct err *err)
+	      uint64_t mem_size, enum mem_backing backing, struct err *err)
 {
 	unsigned int i;
 	int ret;
@@ -35,7 +35,7 @@ int vm_create(struct vm *vm, const struct accel_ops *accel, const char *name, un
 	vm->ack_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (vm->stop_fd < 0 || vm->ack_fd < 0)
 		return err_set(err, -errno, "eventfd: %s", strerror(errno));
-	ret = mem_create(&vm->mem, mem_size, err);
+	ret = mem_create(&vm->mem, mem_size, backing, err);
 	if (ret)
 		return ret;
 	ret = accel->vm_create(&vm->avm, ncpus, err);

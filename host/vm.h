@@ -63,7 +63,7 @@ struct vm {
  * @vm: zeroed
  */
 int vm_create(struct vm *vm, const struct accel_ops *accel, const char *name, unsigned int ncpus,
-	      uint64_t mem_size, struct err *err);
+	      uint64_t mem_size, enum mem_backing backing, struct err *err);
 
 /** vm_add_device - give a device its register page, interrupt and doorbells; the VM owns it then */
 int vm_add_device(struct vm *vm, struct vdev *vd, struct err *err);

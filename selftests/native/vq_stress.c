@@ -21,7 +21,7 @@ struct stress {
 	int irq_fd;
 	unsigned int chains;
 	bool indirect;
-	uint64_t data;		    /* one slot of 64 bytes per descriptor */
+	uint64_t data;		     /* one slot of 64 bytes per descriptor */
 	unsigned long long waits[2]; /* driver, device */
 };
 

@@ -238,7 +238,7 @@ out:
 	if (err)
 		bench_skip(row->name, unit, strerror(-err));
 	else if (row->op != OP_FILL)
-		bench_report(row->name, rounds, count, unit, ops);
+		bench_report(row->name, rounds, count, unit, ops, true);
 	return err;
 }
 

@@ -122,7 +122,7 @@ static void stream_print(const struct job *job, const struct outcome *out)
 {
 	double mbps = out->bytes * 8e3 / out->ns;
 
-	bench_report(job->name, &mbps, 1, "Mb/s", out->bytes / 1000000);
+	bench_report(job->name, &mbps, 1, "Mb/s", out->bytes / 1000000, true);
 }
 
 static int stream_client(int sock, const struct job *job)

@@ -3,15 +3,17 @@
  * What the benchmark programs share: the clock, the median of some rounds, and the one line per
  * figure that tools/bench/bench reads:
  *
- *	NAME VALUE UNIT SPREAD% OPS	SPREAD is (highest - lowest round) / median; OPS is how many
- *					operations (of a stream: 10^6 bytes) were made in all
- *	NAME - UNIT REASON...		not measured
+ *	NAME VALUE UNIT SPREAD% OPS BEST	VALUE: median of the rounds; SPREAD: (highest - lowest)
+ *						/ median; OPS: operations (of a stream: 10^6 bytes)
+ *						in all; BEST: of the rounds
+ *	NAME - UNIT REASON...			not measured
  *
  * Header only, because each program is a single file linked statically. One thread.
  */
 #ifndef LODGE_BENCH_REPORT_H
 #define LODGE_BENCH_REPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,17 +37,22 @@ static inline int bench_compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/** bench_report() - print the median of @n rounds of @ops operations together; sorts @rounds. */
+/**
+ * bench_report() - print a figure
+ * @rounds: @n values, which get sorted
+ * @ops: operations in all rounds together
+ * @rate: more is better; else it is a time
+ */
 static inline void bench_report(const char *name, double *rounds, int n, const char *unit,
-				uint64_t ops)
+				uint64_t ops, bool rate)
 {
 	double median;
 
 	qsort(rounds, n, sizeof(*rounds), bench_compare);
 	median = n % 2 ? rounds[n / 2] : (rounds[n / 2 - 1] + rounds[n / 2]) / 2;
-	printf("%s %.3f %s %.0f%% %llu\n", name, median, unit,
+	printf("%s %.3f %s %.0f%% %llu %.3f\n", name, median, unit,
 	       median > 0 ? 100 * (rounds[n - 1] - rounds[0]) / median : 0,
-	       (unsigned long long)ops);
+	       (unsigned long long)ops, rounds[rate ? n - 1 : 0]);
 	fflush(stdout);
 }
 

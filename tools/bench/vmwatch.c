@@ -8,7 +8,8 @@
  *	@@ mark NAME	print "NAME SECONDS s", counted from the start of the VMM
  *	@@ begin NAME	read KVM's counters and the VMM's CPU time ...
  *	@@ end NAME	... and write how much they have grown to the counters file
- *	@@ rss NAME	print the VMM's resident memory without the guest's own
+ *	@@ rss NAME	print the VMM's resident memory without the guest's: NAME, with the files
+ *			that it maps; NAME_private, what no other process shares; NAME_guest
  *	@= TEXT		print TEXT: a figure that the guest measured
  *
  * usage: vmwatch -T SECONDS -m MIB -l LOG -c COUNTERS -- COMMAND...
@@ -145,7 +146,7 @@ static void section_end(struct watch *w)
  */
 static void report_rss(struct watch *w, const char *name)
 {
-	unsigned long kib, lo, hi, size = 0, rss = 0, pss = 0, guest_rss = 0, guest_pss = 0;
+	unsigned long kib, lo, hi, rss = 0, own = 0, guest_rss = 0;
 	char path[40], line[512], map[256] = "";
 	bool guest = false, found = false;
 	FILE *f;
@@ -160,13 +161,13 @@ static void report_rss(struct watch *w, const char *name)
 		if (sscanf(line, "%lx-%lx ", &lo, &hi) == 2) {
 			map[0] = '\0';
 			sscanf(line, "%*s %*s %*s %*s %*s %255[^\n]", map);
-			size = (hi - lo) >> 10;
-			guest = strstr(map, "memfd:guest-ram") || size == w->guest_kib;
+			guest = strstr(map, "memfd:guest-ram") || (hi - lo) >> 10 == w->guest_kib;
 			found |= guest;
 		} else if (sscanf(line, "Rss: %lu", &kib) == 1) {
 			*(guest ? &guest_rss : &rss) += kib;
-		} else if (sscanf(line, "Pss: %lu", &kib) == 1) {
-			*(guest ? &guest_pss : &pss) += kib;
+		} else if (!guest && (sscanf(line, "Private_Dirty: %lu", &kib) == 1 ||
+				      sscanf(line, "Private_Clean: %lu", &kib) == 1)) {
+			own += kib;
 		}
 	}
 	fclose(f);
@@ -174,8 +175,8 @@ static void report_rss(struct watch *w, const char *name)
 		bench_skip(name, "MiB", "no mapping looks like the guest's memory");
 		return;
 	}
-	printf("%s %.2f MiB 0%%\n%s_guest %.2f MiB 0%%\n", name, rss / 1024.0, name,
-	       guest_rss / 1024.0);
+	printf("%s %.2f MiB 0%%\n%s_private %.2f MiB 0%%\n%s_guest %.2f MiB 0%%\n", name,
+	       rss / 1024.0, name, own / 1024.0, name, guest_rss / 1024.0);
 	fflush(stdout);
 }
 

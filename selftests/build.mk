@@ -19,6 +19,7 @@ NET_FILES := vq vdev mmio net net_thread net_rx net_tx net_ctrl net_iov net_lib 
 LINKS_net := $(NET_FILES)
 LINKS_net_ctrl := $(NET_FILES)
 LINKS_net_pcap := $(NET_FILES)
+$(O)/selftests/net_pcap: VIRTIO_LIBS += -lpcap
 LINKS_net_tap := $(NET_FILES)
 LINKS_net_user := $(NET_FILES)
 # Tests of lib/ link nothing of virtio/; those of host/ name its files in HOST_LINKS_NAME.
@@ -46,19 +47,62 @@ host_objs = $(patsubst %,$(O)/asan/host/%.o,$(HOST_LINKS_$(1)))
 
 $(O)/asan/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(LODGE_CFLAGS) $(SAN_CFLAGS) $(TEST_CPPFLAGS) -MMD -MP -c -o $@ $<
+	@$(call say,CC,$@)
+	$(Q)$(CC) $(LODGE_CFLAGS) $(SAN_CFLAGS) $(TEST_CPPFLAGS) -MMD -MP -c -o $@ $<
 
 $(O)/asan/selftests/libvdrv.a: $(VDRV_OBJS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 .SECONDEXPANSION:
 $(NATIVE_PROGS): $(O)/selftests/%: $(O)/asan/selftests/native/%.o $(O)/asan/selftests/libvdrv.a \
 		 $$(call virtio_objs,$$*) $$(call host_objs,$$*) $(LIB_SRCS:%.c=$(O)/asan/%.o)
 	@mkdir -p $(@D)
-	$(CC) $(SAN_CFLAGS) -pthread -o $@ $(filter %.o,$^) $(filter %.a,$^) $(VIRTIO_LIBS)
+	@$(call say,LD,$@)
+	$(Q)$(CC) $(SAN_CFLAGS) -pthread -o $@ $(filter %.o,$^) $(filter %.a,$^) $(VIRTIO_LIBS)
 
 -include $(wildcard $(O)/asan/*/*.d $(O)/asan/*/*/*.d)
+
+# --- fuzzers: selftests/fuzz/NAME.c becomes build/fuzz/NAME; its corpus is selftests/fuzz/corpus/NAME --
+# FUZZ_LINKS_NAME as above. Without clang there are none, and `make check` says so.
+FUZZ_LINKS_ring := vq
+FUZZ_LINKS_mmio := vq vdev mmio
+
+FUZZ_CC ?= clang
+FUZZ_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fno-strict-aliasing -pthread -O1 -g -Wall \
+	       -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_NAMES := $(patsubst selftests/fuzz/%.c,%,$(wildcard selftests/fuzz/*.c))
+FUZZ_PROGS := $(if $(shell command -v $(FUZZ_CC)),$(FUZZ_NAMES:%=$(O)/fuzz/%))
+# Seconds for each: all of `make fuzz`, and its short form in `make check`.
+FUZZ_SECONDS ?= 600
+FUZZ_CHECK_SECONDS ?= 10
+fuzz_objs = $(patsubst %,$(O)/fuzz/obj/virtio/%.o,$(or $(FUZZ_LINKS_$(1)),$(VIRTIO_SRCS:virtio/%.c=%)))
+
+$(O)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@$(call say,FZ,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(TEST_CPPFLAGS) -Iselftests/fuzz -MMD -MP \
+		-c -o $@ $<
+
+$(O)/fuzz/obj/libvdrv.a: $(patsubst %.c,$(O)/fuzz/obj/%.o,$(wildcard selftests/vdrv*.c))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(FUZZ_NAMES:%=$(O)/fuzz/%): $(O)/fuzz/%: $(O)/fuzz/obj/selftests/fuzz/%.o $$(call fuzz_objs,$$*) \
+		$(O)/fuzz/obj/libvdrv.a $(LIB_SRCS:%.c=$(O)/fuzz/obj/%.o)
+	@$(call say,LD,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(VIRTIO_LIBS)
+
+-include $(wildcard $(O)/fuzz/obj/*/*.d $(O)/fuzz/obj/*/*/*.d)
+
+.PHONY: fuzz-run
+fuzz:
+	@if [ -x tools/deps ]; then tools/deps build fuzz; fi
+	@$(MAKE) --no-print-directory fuzz-run
+
+fuzz-run: $(FUZZ_PROGS)
+	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t $$(($(FUZZ_SECONDS) + 300)) \
+		$(FUZZ_NAMES:%="selftests/fuzz/run % $(FUZZ_SECONDS)")
 
 # --- running ---------------------------------------------------------------------------------
 CHECK_JOBS ?= 2
@@ -70,7 +114,7 @@ check:
 
 check-run: all $(NATIVE_PROGS) $(FUZZ_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
-		-t 900 $(LAB_SCRIPTS)
+		$(FUZZ_NAMES:%="selftests/fuzz/run % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_SCRIPTS)
 
 check-native: $(NATIVE_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t 300 $(NATIVE_PROGS)

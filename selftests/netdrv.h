@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A network card for tests: the device on vdrv's driver and, in place of a tap, one end of a pair of
- * datagram sockets ("the wire"), which like a tap passes a virtio header and a frame at a time, cuts
- * what does not fit, and is full after a few. Each test has its own instance.
+ * A network card for tests: the device on vdrv's driver and, in place of a tap, one end of a pair
+ * of datagram sockets ("the wire"), which like a tap passes a virtio header and a frame at a time,
+ * cuts what does not fit, and is full after a few. Each test has its own instance.
  */
 #ifndef LODGE_NETDRV_H
 #define LODGE_NETDRV_H

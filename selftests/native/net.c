@@ -272,8 +272,8 @@ static void rx_one_buffer(void)
 }
 
 /*
- * A frame of @len bytes into buffers of @size bytes each, every one in @parts pieces; only @first of
- * them are there when the frame comes.
+ * A frame of @len bytes into buffers of @size bytes each, every one in @parts pieces; only @first
+ * of them are there when the frame comes.
  */
 static void rx_merge_with(uint32_t len, uint32_t size, unsigned int parts, unsigned int first)
 {

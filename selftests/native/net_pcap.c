@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The network device's capture: what libpcap reads back from the file is what passed, both ways, with
+ * and without a filter, after a reset, and when the disk fills up.
+ */
+#include <fcntl.h>
+#include <pcap/pcap.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "netdrv.h"
+
+#define ALL	  (~0ull)
+#define FILE_MODE 0644
+
+static char dir[] = "/tmp/lodge-pcap-XXXXXX";
+static char file[64];
+static uint8_t frame[NET_FRAME_MAX], got[NET_FRAME_MAX];
+
+static void setup(void)
+{
+	strcpy(dir + sizeof(dir) - 7, "XXXXXX");
+	ksft_check(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/a.pcap", dir);
+}
+
+static void cleanup(void)
+{
+	unlink(file);
+	ksft_eq(rmdir(dir), 0);
+}
+
+/* A frame of this EtherType: distinct bytes behind a header. */
+static void make_frame(uint16_t type, uint32_t len, unsigned int seed)
+{
+	nic_fill(frame, len, seed);
+	frame[12] = type >> 8;
+	frame[13] = type & 0xff;
+}
+
+/* The next record is this frame. */
+static void expect_record(pcap_t *p, const uint8_t *want, uint32_t len)
+{
+	struct pcap_pkthdr *h;
+	const u_char *data;
+
+	ksft_eq(pcap_next_ex(p, &h, &data), 1);
+	ksft_eq(h->caplen, len);
+	ksft_eq(h->len, len);
+	ksft_memeq(data, want, len);
+}
+
+static void expect_end(pcap_t *p)
+{
+	struct pcap_pkthdr *h;
+	const u_char *data;
+
+	ksft_eq(pcap_next_ex(p, &h, &data), PCAP_ERROR_BREAK);
+	pcap_close(p);
+}
+
+static pcap_t *open_file(void)
+{
+	char msg[PCAP_ERRBUF_SIZE];
+	pcap_t *p = pcap_open_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, msg);
+
+	if (!p)
+		ksft_fail("%s", msg);
+	ksft_eq(pcap_datalink(p), DLT_EN10MB);
+	return p;
+}
+
+/* Let frame[] pass in one direction; back when it has. */
+static void pass(struct nic *k, bool out, const struct virtio_net_hdr_v1 *hdr, uint32_t len)
+{
+	struct virtio_net_hdr_v1 h;
+	uint16_t head;
+	uint32_t n, left;
+	struct vdrv_buf b;
+
+	if (out) {
+		nic_send(k, hdr, frame, len);
+		ksft_eq(nic_sent(k, &h, got, sizeof(got), NIC_WAIT), len);
+		ksft_memeq(got, frame, len);
+		nic_wait_sent(k);
+		return;
+	}
+	for (left = 0; left < len + NET_HDR_LEN; left += 4096) {
+		b = (struct vdrv_buf){ vdrv_alloc_high(&k->d, 4096, 1), 4096 };
+		nic_post(k, &b, 1);
+	}
+	vdrv_kick(&k->d.q[NIC_RX]);
+	nic_inject(k, hdr, frame, len);
+	for (left = len + NET_HDR_LEN; left; left -= n)
+		ksft_check(vdrv_wait_used(&k->d.q[NIC_RX], &head, &n, NIC_WAIT));
+}
+
+static void both_directions(void)
+{
+	static const uint32_t len[] = { 14, 60, 61, 1514, 9000, NET_FRAME_MAX };
+	const struct net_cfg cfg = { .pcap = file };
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	struct timespec before, after;
+	unsigned int i, out;
+	struct nic k;
+	struct stat st;
+	pcap_t *p;
+
+	setup();
+	clock_gettime(CLOCK_REALTIME, &before);
+	nic_up(&k, &cfg, ALL, 0);
+	for (i = 0; i < ARRAY_SIZE(len); i++)
+		for (out = 0; out < 2; out++) {
+			make_frame(0x88b5, len[i], 2 * i + out);
+			pass(&k, out, NULL, len[i]);
+		}
+	/* One that is dropped has not passed. */
+	nic_send(&k, &(struct virtio_net_hdr_v1){ .gso_type = 77 }, frame, 100);
+	nic_wait_stat(&k, "tx_drops", 1);
+	ksft_eq(nic_stat(&k, "pcap_captured"), 2 * ARRAY_SIZE(len));
+	nic_down(&k);
+	clock_gettime(CLOCK_REALTIME, &after);
+
+	p = open_file();
+	for (i = 0; i < ARRAY_SIZE(len); i++)
+		for (out = 0; out < 2; out++) {
+			make_frame(0x88b5, len[i], 2 * i + out);
+			expect_record(p, frame, len[i]);
+		}
+	expect_end(p);
+	p = open_file();
+	while (pcap_next_ex(p, &h, &data) == 1) {
+		ksft_check(h->ts.tv_sec > before.tv_sec ||
+			   (h->ts.tv_sec == before.tv_sec && h->ts.tv_usec >= before.tv_nsec));
+		ksft_check(h->ts.tv_sec < after.tv_sec ||
+			   (h->ts.tv_sec == after.tv_sec && h->ts.tv_usec <= after.tv_nsec));
+		before = (struct timespec){ h->ts.tv_sec, h->ts.tv_usec };
+	}
+	pcap_close(p);
+	ksft_eq(stat(file, &st), 0);
+	ksft_eq(st.st_mode & 0777, 0600);
+	cleanup();
+}
+
+static void filtered(void)
+{
+	const struct net_cfg cfg = { .pcap = file, .filter = "ether proto 0x88b5 and greater 100" };
+	unsigned int i;
+	struct nic k;
+	pcap_t *p;
+
+	setup();
+	nic_up(&k, &cfg, ALL, 0);
+	for (i = 0; i < 8; i++) {
+		make_frame(i & 2 ? 0x88b5 : 0x88b6, i & 4 ? 200 : 60, i);
+		pass(&k, i & 1, NULL, i & 4 ? 200 : 60);
+	}
+	ksft_eq(nic_stat(&k, "pcap_captured"), 2);
+	ksft_eq(nic_stat(&k, "pcap_filtered"), 6);
+	nic_down(&k);
+	p = open_file();
+	for (i = 6; i < 8; i++) {
+		make_frame(0x88b5, 200, i);
+		expect_record(p, frame, 200);
+	}
+	expect_end(p);
+	cleanup();
+}
+
+/* As RFC 1071 has it, byte by byte. */
+static uint16_t sum16(const uint8_t *p, uint32_t len)
+{
+	uint32_t sum = 0, i;
+
+	for (i = 0; i < len; i++)
+		sum += p[i] << (i & 1 ? 0 : 8);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static void open_checksum(void)
+{
+	const struct virtio_net_hdr_v1 hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					       .csum_start = 34,
+					       .csum_offset = 16 };
+	const struct net_cfg cfg = { .pcap = file };
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	uint32_t len, out;
+	struct nic k;
+	pcap_t *p;
+
+	setup();
+	nic_up(&k, &cfg, ALL, 0);
+	for (len = 60; len < 64; len++)
+		for (out = 0; out < 2; out++) {
+			make_frame(0x0800, len, len);
+			frame[50] = 0x12; /* the pseudo header's sum, as the guest leaves it */
+			frame[51] = 0x34;
+			pass(&k, out, &hdr, len);
+		}
+	nic_down(&k);
+	p = open_file();
+	for (len = 60; len < 64; len++)
+		for (out = 0; out < 2; out++) {
+			make_frame(0x0800, len, len);
+			ksft_eq(pcap_next_ex(p, &h, &data), 1);
+			ksft_eq(h->caplen, len);
+			ksft_memeq(data, frame, 50);
+			ksft_memeq(data + 52, frame + 52, len - 52);
+			/* Whoever adds it all up, with the pseudo header, gets all ones. */
+			ksft_eq(sum16((uint8_t[]){ sum16(data + 34, len - 34) >> 8,
+						   sum16(data + 34, len - 34) & 0xff, 0x12, 0x34 },
+				      4),
+				0xffff);
+		}
+	expect_end(p);
+	cleanup();
+}
+
+static void large_segment(void)
+{
+	const struct virtio_net_hdr_v1 hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					       .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+					       .gso_size = 1448,
+					       .hdr_len = 54,
+					       .csum_start = 34,
+					       .csum_offset = 16 };
+	const struct net_cfg cfg = { .pcap = file };
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	struct nic k;
+	pcap_t *p;
+
+	setup();
+	nic_up(&k, &cfg, ALL, 0);
+	make_frame(0x0800, 65549, 1);
+	pass(&k, true, &hdr, 65549);
+	pass(&k, false, &hdr, 65549);
+	nic_down(&k);
+	p = open_file();
+	while (pcap_next_ex(p, &h, &data) == 1) {
+		ksft_eq(h->caplen, 65549);
+		ksft_memeq(data, frame, 50);
+		ksft_memeq(data + 52, frame + 52, 65549 - 52);
+	}
+	pcap_close(p);
+	cleanup();
+}
+
+static void written_while_running(void)
+{
+	const struct net_cfg cfg = { .pcap = file };
+	unsigned int ms;
+	struct stat st;
+	struct nic k;
+
+	setup();
+	nic_up(&k, &cfg, ALL, 0);
+	make_frame(0x88b5, 100, 0);
+	pass(&k, true, NULL, 100);
+	/* Nothing more happens, yet the record gets to the file. */
+	for (ms = 0; ms < NIC_WAIT; ms++) {
+		ksft_eq(stat(file, &st), 0);
+		if (st.st_size == 24 + 16 + 100)
+			break;
+		usleep(1000);
+	}
+	ksft_eq(st.st_size, 24 + 16 + 100);
+	nic_down(&k);
+	cleanup();
+}
+
+static void goes_on_after_a_reset(void)
+{
+	const struct net_cfg cfg = { .pcap = file };
+	unsigned int i;
+	struct nic k;
+	pcap_t *p;
+
+	setup();
+	nic_create(&k, &cfg, nic_offloads);
+	for (i = 0; i < 3; i++) {
+		vdrv_start(&k.d, k.m, ALL, 0, 0);
+		make_frame(0x88b5, 100, i);
+		pass(&k, i & 1, NULL, 100);
+	}
+	nic_down(&k);
+	p = open_file();
+	for (i = 0; i < 3; i++) {
+		make_frame(0x88b5, 100, i);
+		expect_record(p, frame, 100);
+	}
+	expect_end(p);
+	cleanup();
+}
+
+static void disk_full(void)
+{
+	const struct net_cfg cfg = { .pcap = file };
+	struct rlimit old, lim;
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	unsigned int i, n = 0;
+	struct stat st;
+	struct nic k;
+	pcap_t *p;
+
+	setup();
+	ksft_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+	lim = old;
+	lim.rlim_cur = 700000; /* in the middle of the third buffer */
+	signal(SIGXFSZ, SIG_IGN);
+	nic_up(&k, &cfg, ALL, 0);
+	ksft_eq(setrlimit(RLIMIT_FSIZE, &lim), 0);
+	for (i = 0; i < 1000; i++) {
+		make_frame(0x88b5, 1500, i);
+		pass(&k, i & 1, NULL, 1500);
+	}
+	ksft_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+	ksft_eq(nic_stat(&k, "tx_packets") + nic_stat(&k, "rx_packets"), 1000);
+	n = nic_stat(&k, "pcap_captured");
+	ksft_check(n > 100 && n < 500);
+	ksft_eq(nic_stat(&k, "pcap_lost"), 1000 - n);
+	nic_down(&k);
+	ksft_eq(stat(file, &st), 0);
+	ksft_eq(st.st_size, 24 + n * (16 + 1500));
+	p = open_file();
+	for (i = 0; pcap_next_ex(p, &h, &data) == 1; i++) {
+		make_frame(0x88b5, 1500, i);
+		ksft_memeq(data, frame, 1500);
+	}
+	ksft_eq(i, n);
+	pcap_close(p);
+	cleanup();
+}
+
+static void bad_files(void)
+{
+	struct net_pcap *pc, *pc2;
+	struct err err = { 0 };
+	struct stat st;
+	int fd;
+
+	setup();
+	ksft_eq(net_pcap_open(file, "tcp port http or", &pc, &err), -EINVAL);
+	ksft_check(strstr(err.msg, "--net filter: 'tcp port http or': ") && strlen(err.msg) > 40);
+	ksft_check(!strchr(err.msg, '\n'));
+	ksft_eq(access(file, F_OK), -1);
+	memset(&err, 0, sizeof(err));
+	ksft_eq(net_pcap_open("/nowhere/a.pcap", NULL, &pc, &err), -ENOENT);
+	ksft_check(strstr(err.msg, "--net pcap=/nowhere/a.pcap: cannot write it"));
+	memset(&err, 0, sizeof(err));
+	ksft_check(net_pcap_open(dir, NULL, &pc, &err) < 0);
+	memset(&err, 0, sizeof(err));
+	ksft_eq(mkfifo(file, FILE_MODE), 0);
+	ksft_check(net_pcap_open(file, NULL, &pc, &err) < 0);
+	ksft_check(strstr(err.msg, file));
+	unlink(file);
+
+	/* One writer at a time. */
+	memset(&err, 0, sizeof(err));
+	ksft_eq(net_pcap_open(file, NULL, &pc, &err), 0);
+	ksft_eq(net_pcap_open(file, NULL, &pc2, &err), -EBUSY);
+	/* A capture that never began leaves nothing behind... */
+	net_pcap_close(pc);
+	ksft_eq(access(file, F_OK), -1);
+	/* ... and an older file as it was. */
+	fd = open(file, O_CREAT | O_WRONLY, FILE_MODE);
+	ksft_eq(write(fd, "old", 3), 3);
+	close(fd);
+	memset(&err, 0, sizeof(err));
+	ksft_eq(net_pcap_open(file, NULL, &pc, &err), 0);
+	net_pcap_close(pc);
+	ksft_eq(stat(file, &st), 0);
+	ksft_eq(st.st_size, 3);
+	/* A capture that began begins the file anew. */
+	ksft_eq(net_pcap_open(file, NULL, &pc, &err), 0);
+	ksft_eq(net_pcap_start(pc), 0);
+	net_pcap_close(pc);
+	expect_end(open_file());
+	cleanup();
+}
+
+int main(int argc, char **argv)
+{
+	ksft_case("both_directions", both_directions);
+	ksft_case("filtered", filtered);
+	ksft_case("open_checksum_is_completed", open_checksum);
+	ksft_case("large_segment", large_segment);
+	ksft_case("written_while_running", written_while_running);
+	ksft_case("goes_on_after_a_reset", goes_on_after_a_reset);
+	ksft_case("disk_full", disk_full);
+	ksft_case("bad_files", bad_files);
+	return ksft_run(argc, argv);
+}

@@ -30,7 +30,7 @@ static void mem_add_slot(struct mem *m, uint64_t gpa, uint64_t len, uint64_t off
 	s->hva = m->base + off;
 }
 
-/* Is the word in brackets in a policy file of the kernel, as in "always [madvise] never", one of these? */
+/* Is the word in brackets in a policy file, as in "always [madvise] never", one of these? */
 static bool mem_policy_is(const char *path, const char *const *words)
 {
 	char line[128] = "", *word;
@@ -101,8 +101,8 @@ int mem_create(struct mem *m, uint64_t size, enum mem_backing backing, struct er
 	}
 
 	/*
-	 * Reserve with room to align the start to 2 MiB: a large page needs host and guest addresses
-	 * to agree in their low 21 bits.
+	 * Reserve with room to align the start to 2 MiB: a large page needs host and guest
+	 * addresses to agree in their low 21 bits.
 	 */
 	map = mmap(NULL, size + 2 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 		   0);
@@ -116,7 +116,7 @@ int mem_create(struct mem *m, uint64_t size, enum mem_backing backing, struct er
 		munmap(base, size);
 		goto map_failed;
 	}
-	/* Wishes: large pages where the policy allows, a name in smaps, no guest RAM in core files. */
+	/* Wishes: large pages where the policy allows, a name in smaps, no RAM in core files. */
 	madvise(base, size, MADV_HUGEPAGE);
 	madvise(base, size, MADV_DONTDUMP);
 	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, base, size, "guest-ram");

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guest memory: one mapping, cut into RAM below the device hole and RAM above 4 GiB. It owns the gmem
- * table by which everybody else translates.
+ * Guest memory: one mapping, cut into RAM below the device hole and RAM above 4 GiB. It owns the
+ * gmem table by which everybody else translates.
  *
- * What backs it decides how fast a guest touches memory for the first time. On a memfd the kernel gives
- * 4 KiB pages unless its policy for shared memory says otherwise (it seldom does), to anonymous memory
- * it gives 2 MiB pages nearly everywhere; with nested paging that is a factor of ten in cold faults. So
- * MEM_AUTO takes the memfd where it gets large pages, or where neither does, and anonymous memory else.
+ * What backs it decides how fast a guest touches memory for the first time. On a memfd the kernel
+ * gives 4 KiB pages unless its policy for shared memory says otherwise (it seldom does), to
+ * anonymous memory it gives 2 MiB pages nearly everywhere; with nested paging that is a factor of
+ * ten in cold faults. So MEM_AUTO takes the memfd where it gets large pages, or where neither does,
+ * and anonymous memory else.
  */
 #ifndef LODGE_MEM_H
 #define LODGE_MEM_H

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host's side of the demo's network round trip: a TCP server on a free port of the loopback, which
- * it prints, that sends back what it gets. One connection after the other; ends when it is killed.
+ * The host's side of the demo's network round trip: a TCP server on a free port of the loopback,
+ * which it prints, that sends back what it gets. One connection after the other; ends when it is
+ * killed.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -180,8 +180,7 @@ static unsigned int uring_reap(struct blk_uring *u)
 	unsigned int head, n = 0, events = 0;
 	struct io_uring_cqe *cqe;
 
-	io_uring_for_each_cqe(&u->ring, head, cqe)
-	{
+	io_uring_for_each_cqe(&u->ring, head, cqe) {
 		void *tag = io_uring_cqe_get_data(cqe);
 
 		n++;

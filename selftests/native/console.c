@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * virtio/console.c: both directions with split buffers, a host and a guest that do not read, emergency
- * write, size, and drivers that break the rules.
+ * virtio/console.c: both directions with split buffers, a host and a guest that do not read,
+ * emergency write, size, and drivers that break the rules.
  */
 #include <endian.h>
 #include <fcntl.h>
@@ -290,7 +290,7 @@ static void emergency_write(void)
 	uint8_t byte = 'o';
 
 	up(0, 0);
-	/* Without a driver, with features being negotiated, with a running one; also a byte alone. */
+	/* Without a driver, while features are negotiated, with one that runs; a byte alone. */
 	emergency('h');
 	vdrv_features(&d, EMERG_F);
 	emergency('e');

@@ -230,7 +230,7 @@ static void many_clients(void)
 	down();
 }
 
-/* A client that asks and does not read holds up nobody, and gets everything when it reads at last. */
+/* A client that asks and does not read holds up nobody, and gets all when it reads at last. */
 static void slow_reader(void)
 {
 	char want[64];

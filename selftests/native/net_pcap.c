@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The network device's capture: what libpcap reads back from the file is what passed, both ways, with
- * and without a filter, after a reset, and when the disk fills up.
+ * The network device's capture: what libpcap reads back from the file is what passed, both ways,
+ * with and without a filter, after a reset, and when the disk fills up.
  */
 #include <fcntl.h>
 #include <pcap/pcap.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * virtio/rng.c: fills what the driver gives, no more than its bound, and nothing that is not for it.
+ * virtio/rng.c: fills what the driver gives, no more than its bound, and nothing that is not for
+ * it.
  */
 #include <unistd.h>
 #include <linux/virtio_ids.h>

@@ -3,9 +3,9 @@
  * What the benchmark programs share: the clock, the median of some rounds, and the one line per
  * figure that tools/bench/bench reads:
  *
- *	NAME VALUE UNIT SPREAD% OPS BEST	VALUE: median of the rounds; SPREAD: (highest - lowest)
- *						/ median; OPS: operations (of a stream: 10^6 bytes)
- *						in all; BEST: of the rounds
+ *	NAME VALUE UNIT SPREAD% OPS BEST	VALUE: median of the rounds; SPREAD: (highest -
+ *						lowest) / median; OPS: operations (of a stream: 10^6
+ *						bytes) in all; BEST: of the rounds
  *	NAME - UNIT REASON...			not measured
  *
  * Header only, because each program is a single file linked statically. One thread.
@@ -51,8 +51,8 @@ static inline void bench_report(const char *name, double *rounds, int n, const c
 	qsort(rounds, n, sizeof(*rounds), bench_compare);
 	median = n % 2 ? rounds[n / 2] : (rounds[n / 2 - 1] + rounds[n / 2]) / 2;
 	printf("%s %.3f %s %.0f%% %llu %.3f\n", name, median, unit,
-	       median > 0 ? 100 * (rounds[n - 1] - rounds[0]) / median : 0,
-	       (unsigned long long)ops, rounds[rate ? n - 1 : 0]);
+	       median > 0 ? 100 * (rounds[n - 1] - rounds[0]) / median : 0, (unsigned long long)ops,
+	       rounds[rate ? n - 1 : 0]);
 	fflush(stdout);
 }
 

@@ -143,8 +143,8 @@ END {
 			show(ratio(mid, "qemu", r)), show(ratio(best, "qemu", r)), verdict(r))
 	}
 	print "\nEach cell: the median of its rounds, and how far they spread. Ratios are speeds:" \
-		"\nabove 1 lodge is the faster (for memory: the smaller) one; the last one takes each" \
-		"\nside's best round, which other load on the machine disturbs least."
+		"\nabove 1 lodge is the faster (for memory: the smaller) one; the last one takes" \
+		"\neach side's best round, which other load on the machine disturbs least."
 	for (i = 1; i <= rows; i++)
 		for (j = 1; j <= nm; j++)
 			if ((modes[j], row[i]) in missing)

@@ -274,11 +274,16 @@ static int run_setup(struct run *r, const struct accel_ops *accel, struct err *e
 
 static void run_teardown(struct run *r)
 {
+	/* Zero when set-up ended before vm_create(). */
+	bool made = r->vm.ncpus;
+
 	monitor_destroy(r->monitor);
-	vm_halt(&r->vm);
+	if (made)
+		vm_halt(&r->vm);
 	if (r->serial)
 		serial_destroy(r->serial);
-	vm_destroy(&r->vm);
+	if (made)
+		vm_destroy(&r->vm);
 	term_close(r->term);
 	if (r->loop)
 		loop_destroy(r->loop);

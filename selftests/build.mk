@@ -15,7 +15,8 @@ LINKS_blk_fault := $(BLK_FILES)
 LINKS_blk_stress := $(BLK_FILES)
 LINKS_console := vq vdev mmio console
 LINKS_rng := vq vdev mmio rng
-NET_FILES := vq vdev mmio net net_thread net_rx net_tx net_ctrl net_iov net_lib net_pcap net_tap net_user
+NET_FILES := vq vdev mmio net net_thread net_rx net_tx net_ctrl net_iov net_lib net_pcap net_tap \
+	     net_user
 LINKS_net := $(NET_FILES)
 LINKS_net_ctrl := $(NET_FILES)
 LINKS_net_pcap := $(NET_FILES)
@@ -42,7 +43,9 @@ NATIVE_PROGS := $(NATIVE_SRCS:selftests/native/%.c=$(O)/selftests/%)
 NATIVE_SCRIPTS := $(wildcard selftests/native/*.sh)
 LAB_SCRIPTS := $(wildcard selftests/lab/*.sh)
 VDRV_OBJS := $(patsubst %.c,$(O)/asan/%.o,$(wildcard selftests/vdrv*.c))
-virtio_objs = $(patsubst %,$(O)/asan/virtio/%.o,$(filter-out -,$(or $(LINKS_$(1)),$(VIRTIO_SRCS:virtio/%.c=%))))
+VIRTIO_NAMES := $(VIRTIO_SRCS:virtio/%.c=%)
+virtio_links = $(filter-out -,$(or $(LINKS_$(1)),$(VIRTIO_NAMES)))
+virtio_objs = $(patsubst %,$(O)/asan/virtio/%.o,$(call virtio_links,$(1)))
 host_objs = $(patsubst %,$(O)/asan/host/%.o,$(HOST_LINKS_$(1)))
 
 $(O)/asan/%.o: %.c
@@ -63,7 +66,7 @@ $(NATIVE_PROGS): $(O)/selftests/%: $(O)/asan/selftests/native/%.o $(O)/asan/self
 
 -include $(wildcard $(O)/asan/*/*.d $(O)/asan/*/*/*.d)
 
-# --- fuzzers: selftests/fuzz/NAME.c becomes build/fuzz/NAME; its corpus is selftests/fuzz/corpus/NAME --
+# --- fuzzers: selftests/fuzz/NAME.c becomes build/fuzz/NAME, its corpus is in corpus/NAME there ---
 # FUZZ_LINKS_NAME as above. Without clang there are none, and `make check` says so.
 FUZZ_LINKS_ring := vq
 FUZZ_LINKS_mmio := vq vdev mmio
@@ -76,13 +79,14 @@ FUZZ_PROGS := $(if $(shell command -v $(FUZZ_CC)),$(FUZZ_NAMES:%=$(O)/fuzz/%))
 # Seconds for each: all of `make fuzz`, and its short form in `make check`.
 FUZZ_SECONDS ?= 600
 FUZZ_CHECK_SECONDS ?= 10
-fuzz_objs = $(patsubst %,$(O)/fuzz/obj/virtio/%.o,$(or $(FUZZ_LINKS_$(1)),$(VIRTIO_SRCS:virtio/%.c=%)))
+fuzz_links = $(or $(FUZZ_LINKS_$(1)),$(VIRTIO_NAMES))
+fuzz_objs = $(patsubst %,$(O)/fuzz/obj/virtio/%.o,$(call fuzz_links,$(1)))
 
 $(O)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@$(call say,FZ,$@)
-	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(TEST_CPPFLAGS) -Iselftests/fuzz -MMD -MP \
-		-c -o $@ $<
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(TEST_CPPFLAGS) -Iselftests/fuzz \
+		-MMD -MP -c -o $@ $<
 
 $(O)/fuzz/obj/libvdrv.a: $(patsubst %.c,$(O)/fuzz/obj/%.o,$(wildcard selftests/vdrv*.c))
 	@rm -f $@
@@ -113,7 +117,8 @@ check:
 	@$(MAKE) --no-print-directory check-run
 
 check-run: all $(NATIVE_PROGS) $(FUZZ_PROGS)
-	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
+	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check \
+		-t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
 		$(FUZZ_NAMES:%="selftests/fuzz/run % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_SCRIPTS)
 
 check-native: $(NATIVE_PROGS)

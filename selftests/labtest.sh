@@ -154,6 +154,7 @@ one_line() {
 # All that a guest could leave behind: processes, interfaces, locks, sockets, files. $W is the
 # test's own.
 state() {
+	# shellcheck disable=SC2010 # what is looked for is a link's target
 	ls -l /proc/[0-9]*/exe 2>/dev/null | grep '[-]> .*/lodge$'
 	ip -o link | sed 's/^[0-9]*: //; s/ .*//'
 	grep -c . /proc/locks

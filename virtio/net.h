@@ -19,6 +19,9 @@
 #define NET_RX_IOV	  (2 * NET_RING)
 #define NET_CTRL_DATA_MAX 4096 /* longest control command that is looked at */
 
+/* Counters have one writer, and readers that must not see half of one. */
+#define net_count(p, n) store_once((p), *(p) + (n))
+
 struct net_dev;
 struct net_pcap;
 

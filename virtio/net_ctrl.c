@@ -146,7 +146,7 @@ enum net_work net_ctrl_run(struct net_dev *nd, struct vq *vq)
 		ack = ctrl_command(nd, &c) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
 		net_iov_write(c.iov + c.nout, c.nin, 0, &ack, sizeof(ack));
 		vq_push(vq, c.head, sizeof(ack));
-		nd->stat_ctrl++;
+		net_count(&nd->stat_ctrl, 1);
 	}
 	vdev_flush(&nd->vd, vq);
 	return work;

@@ -182,8 +182,8 @@ static void rx_commit(struct net_pair *p, uint32_t len)
 		memcpy(rx->hdr_iov[i].iov_base, (uint8_t *)&rx->hdr + k, rx->hdr_iov[i].iov_len);
 	if (rx->bstart != rx->bend)
 		rx_carve(rx);
-	rx->stat_packets++;
-	rx->stat_bytes += len;
+	net_count(&rx->stat_packets, 1);
+	net_count(&rx->stat_bytes, len);
 }
 
 /*
@@ -205,7 +205,7 @@ static int rx_finish(struct net_pair *p)
 		    rx->bend - rx->bstart < rx->vq->size && rx->end - rx->start <= NET_RING)
 			return 0;
 		rx->pending = 0;
-		rx->stat_drops++;
+		net_count(&rx->stat_drops, 1);
 		return -ENOBUFS;
 	}
 	net_iov_write(&rx->iov[rx->start], rx->end - rx->start, rx->inside, rx->spill,
@@ -236,7 +236,7 @@ static ssize_t rx_one(struct net_pair *p)
 	if (n < (ssize_t)(NET_HDR_LEN + NET_FRAME_MIN) ||
 	    n > (ssize_t)(NET_HDR_LEN + NET_FRAME_MAX) ||
 	    !rx_hdr_ok(p->dev, &rx->hdr, n - NET_HDR_LEN)) {
-		rx->stat_drops++;
+		net_count(&rx->stat_drops, 1);
 		return 0;
 	}
 	len = n - NET_HDR_LEN;
@@ -270,7 +270,7 @@ static bool rx_starve(struct net_pair *p)
 	p->rx.kicks = true;
 	if (vq_kicks_on(p->rx.vq))
 		return true;
-	p->rx.stat_waits += !p->rx.starved;
+	net_count(&p->rx.stat_waits, !p->rx.starved);
 	p->rx.starved = true;
 	return false;
 }
@@ -318,7 +318,7 @@ void net_rx_drain(struct net_pair *p)
 	unsigned int n;
 
 	for (n = 0; n < RX_DRAIN_MAX && p->be->ops->recv(p->be, v, ARRAY_SIZE(v)) >= 0; n++)
-		p->rx.stat_drops++;
+		net_count(&p->rx.stat_drops, 1);
 }
 
 void net_rx_reset(struct net_pair *p, bool give_back)

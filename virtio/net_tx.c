@@ -118,16 +118,16 @@ static bool tx_send(struct net_pair *p)
 
 	ret = p->be->ops->send(p->be, tx->frag, tx->nfrag, tx->len);
 	if (ret == -EAGAIN) {
-		tx->stat_waits += !tx->held;
+		net_count(&tx->stat_waits, !tx->held);
 		tx->held = true;
 		return false;
 	}
 	tx->held = false;
 	if (ret) {
-		tx->stat_drops++;
+		net_count(&tx->stat_drops, 1);
 	} else {
-		tx->stat_packets++;
-		tx->stat_bytes += tx->len;
+		net_count(&tx->stat_packets, 1);
+		net_count(&tx->stat_bytes, tx->len);
 		if (p->dev->pcap)
 			net_pcap_record(p->dev->pcap, &tx->hdr, tx->frag + 1, 1, tx->len);
 	}
@@ -164,7 +164,7 @@ enum net_work net_tx_run(struct net_pair *p)
 		if (ret < 0)
 			return NET_BROKEN;
 		if (!ret) {
-			tx->stat_drops++;
+			net_count(&tx->stat_drops, 1);
 			vq_push(tx->vq, tx->chain.head, 0);
 		} else if (!tx_send(p)) {
 			work = NET_IDLE;

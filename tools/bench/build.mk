@@ -5,7 +5,8 @@ BENCH_BINS := $(BENCH_PROGS:%=$(O)/bench/%)
 
 $(O)/bench/%: tools/bench/%.c tools/bench/report.h
 	@mkdir -p $(@D)
-	$(CC) -static $(LODGE_CFLAGS) $(CFLAGS) -o $@ $< $(BENCH_LIBS)
+	@$(call say,LD,$@)
+	$(Q)$(CC) -static $(LODGE_CFLAGS) $(CFLAGS) -o $@ $< $(BENCH_LIBS)
 
 $(O)/bench/blkbench: BENCH_LIBS := -luring
 
@@ -15,7 +16,9 @@ $(O)/bench/guest.cpio: $(O)/guest/initramfs.cpio $(BENCH_BINS) tools/bench/guest
 
 bench-ready: all $(BENCH_BINS) $(O)/bench/guest.cpio
 
-bench: bench-ready
-	@tools/bench/bench $(BENCH_ARGS)
+bench:
+	@tools/deps
+	@$(MAKE) --no-print-directory bench-ready
+	@O=$(O) tools/bench/bench $(BENCH_ARGS)
 
 .PHONY: bench-ready

@@ -146,7 +146,7 @@ static void transmit(void)
 		wait_tx();
 		/* Split, with empty and one-byte parts. */
 		for (i = 0; i < 5; i++)
-			buf[i] = (struct vdrv_buf){ put("abcde" + i, 1), i == 2 ? 0 : 1 };
+			buf[i] = (struct vdrv_buf){ put(&"abcde"[i], 1), i == 2 ? 0 : 1 };
 		ksft_check(vdrv_add(TX, buf, 5, 0, round == 2) >= 0);
 		vdrv_kick(TX);
 		hear("abde", 4);

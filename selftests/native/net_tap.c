@@ -48,7 +48,8 @@ static void need_tap(void)
 	fd = open("/dev/net/tun", O_RDWR);
 	if (fd < 0)
 		missing = "cannot open /dev/net/tun";
-	close(fd);
+	else
+		close(fd);
 	if (missing[0])
 		ksft_skip("%s", missing);
 }

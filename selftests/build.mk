@@ -106,7 +106,7 @@ fuzz:
 
 fuzz-run: $(FUZZ_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t $$(($(FUZZ_SECONDS) + 300)) \
-		$(FUZZ_NAMES:%="selftests/fuzz/run % $(FUZZ_SECONDS)")
+		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_SECONDS)")
 
 # --- running ---------------------------------------------------------------------------------
 CHECK_JOBS ?= 2
@@ -119,7 +119,7 @@ check:
 check-run: all $(NATIVE_PROGS) $(FUZZ_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check \
 		-t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
-		$(FUZZ_NAMES:%="selftests/fuzz/run % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_SCRIPTS)
+		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_SCRIPTS)
 
 check-native: $(NATIVE_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t 300 $(NATIVE_PROGS)

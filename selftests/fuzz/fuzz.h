@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the fuzzers share: the input as a stream of small decisions. An input that runs out decides 0
- * from there on, so that every prefix of an input is an input. Values are drawn from tables of
+ * What the fuzzers share: the input as a stream of small decisions. An input that runs out decides
+ * 0 from there on, so that every prefix of an input is an input. Values are drawn from tables of
  * interesting ones, since random 64-bit addresses are nearly all uninteresting.
  */
 #ifndef LODGE_FUZZ_H

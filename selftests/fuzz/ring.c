@@ -4,8 +4,8 @@
  * reset in the order that the input wants. Guest memory is two small heap blocks, so that the
  * sanitizer sees every byte beyond them.
  *
- * Checked besides: what vq_pop() hands out lies in guest memory and adds up, and it takes and refuses
- * exactly what a second, slower walk written straight from the specification does.
+ * Checked besides: what vq_pop() hands out lies in guest memory and adds up, and it takes and
+ * refuses exactly what a second, slower walk written straight from the specification does.
  */
 #include "fuzz.h"
 #include "vq.h"

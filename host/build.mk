@@ -2,6 +2,7 @@
 # host/: the VMM process. It sees virtio/, lib/ and lite/abi/; it meets lite/ through the ABI only.
 HOST_SRCS := $(wildcard host/*.c)
 HOST_OBJS := $(HOST_SRCS:%.c=$(O)/%.o)
+HOST_LIBS := -lseccomp
 HOST_CPPFLAGS := -Ihost -Ivirtio -Ilib -I. -DLODGE_VERSION='"$(VERSION)"'
 
 $(O)/host/%.o: host/%.c
@@ -11,7 +12,7 @@ $(O)/host/%.o: host/%.c
 
 $(O)/lodge: $(HOST_OBJS) $(VIRTIO_OBJS) $(LIB_OBJS)
 	@$(call say,LD,$@)
-	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(VIRTIO_LIBS)
+	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(VIRTIO_LIBS) $(HOST_LIBS)
 
 all: $(O)/lodge
 

@@ -38,6 +38,9 @@ static const struct opt run_opts[] = {
 	  offsetof(struct run_cfg, monitor), 0, 0 },
 	{ "name", "NAME", "the guest's name in messages and thread names (guest)", OPT_STR,
 	  offsetof(struct run_cfg, name), 0, 0 },
+	{ "sandbox", "on|off",
+	  "once the guest is set up, allow only the system calls it needs (on)", OPT_STR,
+	  offsetof(struct run_cfg, sandbox), 0, 0 },
 	{ "stats", NULL, "print counters of vCPUs and devices at the end", OPT_FLAG,
 	  offsetof(struct run_cfg, stats), 0, 0 },
 	{ "verbose", NULL, "tell what happens on the way", OPT_FLAG,
@@ -160,25 +163,45 @@ static int run_parse(int argc, char **argv, struct run_cfg *cfg, struct err *err
 	return 0;
 }
 
+/* @val must be one of @words, which the message lists. */
+static int run_check_word(const char *opt, const char *val, const char *const *words,
+			  struct err *err)
+{
+	char list[64] = "";
+	size_t n = 0;
+	unsigned int i;
+
+	for (i = 0; words[i]; i++) {
+		if (!strcmp(val, words[i]))
+			return 0;
+		n += snprintf(list + n, sizeof(list) - n, "%s%s",
+			      !i	     ? ""
+			      : words[i + 1] ? ", "
+					     : " or ",
+			      words[i]);
+	}
+	return err_set(err, -EINVAL, "%s: unknown kind '%.40s'; use %s", opt, val, list);
+}
+
 static int run_check(struct run_cfg *cfg, struct err *err)
 {
+	static const char *const consoles[] = { "serial", "virtio", "none", NULL };
+	static const char *const backings[] = { "auto", "memfd", "anon", NULL };
+	static const char *const sandbox[] = { "on", "off", NULL };
+	int ret;
+
 	if (!cfg->kernel)
 		return err_set(err, -EINVAL,
 			       "--kernel is missing: give a bzImage, such as /boot/vmlinuz-*");
-	if (strcmp(cfg->console, "serial") && strcmp(cfg->console, "virtio") &&
-	    strcmp(cfg->console, "none"))
-		return err_set(err, -EINVAL,
-			       "--console: unknown kind '%.40s'; use serial, virtio or none",
-			       cfg->console);
-	if (strcmp(cfg->backing, "auto") && strcmp(cfg->backing, "memfd") &&
-	    strcmp(cfg->backing, "anon"))
-		return err_set(err, -EINVAL,
-			       "--mem-backing: unknown kind '%.40s'; use auto, memfd or anon",
-			       cfg->backing);
 	if (cfg->mem % MIB)
 		return err_set(err, -EINVAL,
 			       "--mem: not a whole number of MiB; use one, such as 512M");
-	return 0;
+	ret = run_check_word("--console", cfg->console, consoles, err);
+	if (!ret)
+		ret = run_check_word("--mem-backing", cfg->backing, backings, err);
+	if (!ret)
+		ret = run_check_word("--sandbox", cfg->sandbox, sandbox, err);
+	return ret;
 }
 
 int cmd_run(int argc, char **argv)
@@ -188,6 +211,7 @@ int cmd_run(int argc, char **argv)
 		.append = "",
 		.console = "serial",
 		.backing = "auto",
+		.sandbox = "on",
 		.name = "guest",
 		.cpus = 1,
 		.mem = 512 * MIB,

@@ -20,6 +20,7 @@
 #include "monitor.h"
 #include "panic_watch.h"
 #include "run.h"
+#include "sandbox.h"
 #include "serial.h"
 #include "table.h"
 #include "term.h"
@@ -269,7 +270,10 @@ static int run_setup(struct run *r, const struct accel_ops *accel, struct err *e
 	ret = loop_add(r->loop, r->vm.stop_fd, EPOLLIN, run_on_end, r, NULL);
 	if (ret)
 		return err_set(err, ret, "cannot watch the guest: %s", strerror(-ret));
-	return vm_boot(&r->vm, &img, err);
+	ret = vm_load(&r->vm, &img, err);
+	if (!ret && !strcmp(cfg->sandbox, "on"))
+		ret = sandbox_enter(err);
+	return ret ? ret : vm_start(&r->vm, err);
 }
 
 static void run_teardown(struct run *r)

@@ -23,7 +23,7 @@ struct run_cfg {
 	const char *accel;
 	const char *kernel, *initrd, *append;
 	const char *console, *monitor, *name;
-	const char *backing;
+	const char *backing, *sandbox;
 	uint64_t cpus, mem;
 	bool stats, verbose;
 	struct {

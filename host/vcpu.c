@@ -49,8 +49,12 @@ static void *vcpu_thread(void *arg)
 	struct vm *vm = v->vm;
 	const struct accel_ops *ops = v->av->vm->ops;
 	struct vmexit e;
+	char name[32];
 	sigset_t set;
 
+	snprintf(name, sizeof(name), "%.7s/vcpu%u", vm->name, v->av->id);
+	name[15] = '\0'; /* the kernel's limit */
+	pthread_setname_np(pthread_self(), name);
 	sigemptyset(&set);
 	sigaddset(&set, VCPU_KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -80,18 +84,14 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
-int vcpu_start(struct vcpu *v, const char *vm_name)
+int vcpu_start(struct vcpu *v)
 {
-	char name[32];
 	int ret;
 
 	ret = pthread_create(&v->thread, NULL, vcpu_thread, v);
 	if (ret)
 		return -ret;
 	v->started = true;
-	snprintf(name, sizeof(name), "%.7s/vcpu%u", vm_name, v->av->id);
-	name[15] = '\0'; /* the kernel's limit */
-	pthread_setname_np(v->thread, name);
 	return 0;
 }
 

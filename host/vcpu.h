@@ -23,7 +23,7 @@ struct vcpu {
 int vcpu_setup_signal(void);
 
 /** vcpu_start - create the thread; 0 or -errno */
-int vcpu_start(struct vcpu *v, const char *vm_name);
+int vcpu_start(struct vcpu *v);
 
 /** vcpu_kick - make it look at vm_stopping() soon; any thread, any time after vcpu_start() */
 void vcpu_kick(struct vcpu *v);

@@ -137,11 +137,10 @@ int vm_add_device(struct vm *vm, struct vdev *vd, struct err *err)
 	return ret ? err_set(err, ret, "%s: cannot attach it: %s", vd->label, strerror(-ret)) : 0;
 }
 
-int vm_boot(struct vm *vm, struct boot_image *img, struct err *err)
+int vm_load(struct vm *vm, struct boot_image *img, struct err *err)
 {
 	struct acpi_config acpi = { .ncpus = vm->ncpus, .uart = vm->uart, .nvirtio = vm->ndev };
 	struct accel_entry entry;
-	unsigned int i;
 	int ret;
 
 	ret = acpi_build(&vm->mem.gmem, &acpi, &img->rsdp);
@@ -151,10 +150,17 @@ int vm_boot(struct vm *vm, struct boot_image *img, struct err *err)
 	if (ret)
 		return ret;
 	ret = vm->avm->ops->vcpu_entry(vm->vcpu[0].av, &entry);
-	if (!ret)
-		ret = vcpu_setup_signal();
+	return ret ? err_set(err, ret, "cannot set up vCPU 0: %s", strerror(-ret)) : 0;
+}
+
+int vm_start(struct vm *vm, struct err *err)
+{
+	unsigned int i;
+	int ret;
+
+	ret = vcpu_setup_signal();
 	for (i = 0; i < vm->ncpus && !ret; i++)
-		ret = vcpu_start(&vm->vcpu[i], vm->name);
+		ret = vcpu_start(&vm->vcpu[i]);
 	if (ret) {
 		vm_stop(vm, VM_END_FAIL, NULL);
 		return err_set(err, ret, "cannot start the vCPUs: %s", strerror(-ret));

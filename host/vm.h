@@ -50,7 +50,7 @@ struct vm {
 	struct vm_dev dev[LODGE_MMIO_DEVICES];
 	unsigned int ndev;
 	unsigned int nslots; /* memory slots handed to the accelerator */
-	bool uart;	     /* set by the owner before vm_boot(): describe a UART */
+	bool uart;	     /* set by the owner before vm_load(): describe a UART */
 
 	int ack_fd;	   /* swallows interrupt acknowledgements; nobody reads it */
 	int stop_fd;	   /* eventfd: readable once the guest has ended */
@@ -68,8 +68,11 @@ int vm_create(struct vm *vm, const struct accel_ops *accel, const char *name, un
 /** vm_add_device - give a device its register page, interrupt and doorbells; the VM owns it then */
 int vm_add_device(struct vm *vm, struct vdev *vd, struct err *err);
 
-/** vm_boot - firmware tables, kernel, vCPUs; the guest runs when it returns 0 */
-int vm_boot(struct vm *vm, struct boot_image *img, struct err *err);
+/** vm_load - firmware tables, kernel and start state into the guest; the last that opens files */
+int vm_load(struct vm *vm, struct boot_image *img, struct err *err);
+
+/** vm_start - start the vCPUs' threads; the guest runs when it returns 0 */
+int vm_start(struct vm *vm, struct err *err);
 
 /** vm_stop - end the guest; only the first call has an effect. @why: one line or NULL; copied */
 void vm_stop(struct vm *vm, enum vm_end end, const char *why);

@@ -210,6 +210,7 @@ static void *blk_thread(void *arg)
 {
 	struct blk_dev *bd = arg;
 
+	pthread_setname_np(pthread_self(), bd->vd.label);
 	/* Here and not in activate: SINGLE_ISSUER binds the ring to the thread that makes it. */
 	bd->start_error = blk_backend_create(bd);
 	sem_post(&bd->started);
@@ -230,8 +231,6 @@ static int blk_thread_start(struct blk_dev *bd)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = -pthread_create(&bd->thread, NULL, blk_thread, bd);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!ret)
-		pthread_setname_np(bd->thread, bd->vd.label);
 	return ret;
 }
 

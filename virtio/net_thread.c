@@ -30,14 +30,36 @@ static int net_watch(struct net_pair *p, int op, int fd, uint32_t events, uint32
 	return epoll_ctl(p->epfd, op, fd, &ev) ? -errno : 0;
 }
 
-/* Frames that the guest has no buffers for must not wake the thread, one by one. */
-static void net_mute(struct net_pair *p, bool mute)
+/*
+ * What is wanted of the backend's fd. Not frames that the guest has no buffers for, which would wake
+ * the thread one by one; not room to send when nothing is held, or each frame would report that too.
+ */
+static void net_arm(struct net_pair *p)
 {
-	if (p->muted == mute || p->be->fd < 0)
+	uint32_t events = EPOLLET | (p->muted ? 0 : EPOLLIN) | (p->tx.held ? EPOLLOUT : 0);
+
+	if (p->armed == events || p->be->fd < 0)
 		return;
-	p->muted = mute;
-	net_watch(p, EPOLL_CTL_MOD, p->be->fd, EPOLLET | EPOLLOUT | (mute ? 0 : EPOLLIN),
-		  NET_EV_BACKEND);
+	/* Reports at once what is already there. */
+	net_watch(p, p->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, p->be->fd, events, NET_EV_BACKEND);
+	p->armed = events;
+}
+
+/* Both queues share the interrupt: one is enough for a frame and the answer to it. */
+static void net_flush(struct net_pair *p)
+{
+	bool irq = false;
+
+	if (vq_flush(p->tx.vq)) {
+		p->tx.vq->stat_irqs++;
+		irq = true;
+	}
+	if (vq_flush(p->rx.vq)) {
+		p->rx.vq->stat_irqs++;
+		irq = true;
+	}
+	if (irq)
+		p->dev->vd.tp->irq(&p->dev->vd, false);
 }
 
 static unsigned int net_event(struct net_pair *p, const struct epoll_event *ev)
@@ -53,8 +75,7 @@ static unsigned int net_event(struct net_pair *p, const struct epoll_event *ev)
 		net_ctrl_vq(p->dev)->stat_kicks++;
 		return NET_EV_CTRL;
 	case NET_EV_BACKEND:
-		if (p->rx.starved)
-			net_mute(p, true);
+		p->muted = p->rx.starved;
 		return NET_EV_RX | (p->tx.held ? NET_EV_TX : 0);
 	}
 	return 0;
@@ -85,6 +106,7 @@ static void *net_thread(void *arg)
 	unsigned int todo = NET_EV_RX | NET_EV_TX | NET_EV_CTRL, more;
 	enum net_work work;
 
+	pthread_setname_np(pthread_self(), nd->vd.label);
 	while (!load_acquire(&p->stop)) {
 		more = 0;
 		if (todo & NET_EV_CTRL && !p->index) {
@@ -99,14 +121,16 @@ static void *net_thread(void *arg)
 				break;
 			more |= work == NET_MORE ? NET_EV_TX : 0;
 		}
-		if (todo & NET_EV_RX) {
+		/* What was sent is often answered by now, before there is an event for it. */
+		if (todo & (NET_EV_RX | NET_EV_TX)) {
 			work = net_rx_run(p);
 			if (work == NET_BROKEN)
 				break;
 			more |= work == NET_MORE ? NET_EV_RX : 0;
-			if (!p->rx.starved)
-				net_mute(p, false);
+			p->muted &= p->rx.starved;
 		}
+		net_flush(p);
+		net_arm(p);
 		todo = more | net_wait(p, more ? 0 : nd->pcap ? net_pcap_tick(nd->pcap) : -1);
 	}
 	return NULL;
@@ -119,13 +143,12 @@ int net_thread_start(struct net_pair *p)
 	int ret;
 
 	p->stop = false;
-	net_mute(p, false);
+	p->muted = false;
+	net_arm(p);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = -pthread_create(&p->thread, NULL, net_thread, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!ret)
-		pthread_setname_np(p->thread, p->dev->vd.label);
 	return ret;
 }
 
@@ -155,9 +178,6 @@ int net_thread_init(struct net_pair *p)
 	if (!ret && !p->index)
 		ret = net_watch(p, EPOLL_CTL_ADD, net_ctrl_vq(p->dev)->kick_fd, EPOLLIN | EPOLLET,
 				NET_EV_CTRL);
-	if (!ret && p->be->fd >= 0)
-		ret = net_watch(p, EPOLL_CTL_ADD, p->be->fd, EPOLLIN | EPOLLOUT | EPOLLET,
-				NET_EV_BACKEND);
 	return ret;
 }
 

@@ -102,9 +102,10 @@ struct net_pair {
 	struct net_backend *be;
 	unsigned int index;
 	int epfd, stop_fd;
-	bool stop;   /* release by quiesce, acquire by the thread */
-	bool muted;  /* the backend's fd does not report frames, as the guest has no buffers */
-	bool failed; /* the backend has */
+	bool stop;	/* release by quiesce, acquire by the thread */
+	bool muted;	/* not told of frames, as the guest has no buffers */
+	uint32_t armed; /* what epoll reports of the backend's fd */
+	bool failed;	/* the backend has */
 	pthread_t thread;
 	struct net_tx tx __attribute__((aligned(CACHE_LINE)));
 	struct net_rx rx __attribute__((aligned(CACHE_LINE)));
@@ -170,7 +171,7 @@ void net_thread_stop(struct net_pair *p);
  */
 int net_hdr_check(struct virtio_net_hdr_v1 *hdr, uint64_t features, uint32_t len);
 
-/** net_tx_run - send what is in the queue, up to a budget */
+/** net_tx_run - send what is in the queue, up to a budget; the caller flushes it */
 enum net_work net_tx_run(struct net_pair *p);
 
 /** net_tx_reset - forget (@give_back: un-pop) a held chain */
@@ -178,7 +179,7 @@ void net_tx_reset(struct net_pair *p, bool give_back);
 
 /* net_rx.c */
 
-/** net_rx_run - receive what the backend has, up to a budget */
+/** net_rx_run - receive what the backend has, up to a budget; the caller flushes the queue */
 enum net_work net_rx_run(struct net_pair *p);
 
 /** net_rx_drain - drop what the backend has kept since before the driver came */

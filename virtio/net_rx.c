@@ -266,7 +266,6 @@ static void rx_failed(struct net_pair *p, int error)
 /* No buffers. True: some came after all; false: a kick will tell. */
 static bool rx_starve(struct net_pair *p)
 {
-	vdev_flush(&p->dev->vd, p->rx.vq); /* or the guest waits for these and we for it */
 	p->rx.kicks = true;
 	if (vq_kicks_on(p->rx.vq))
 		return true;
@@ -308,7 +307,6 @@ enum net_work net_rx_run(struct net_pair *p)
 		}
 		bytes += ret;
 	}
-	vdev_flush(&p->dev->vd, rx->vq);
 	return work;
 }
 

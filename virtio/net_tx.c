@@ -171,7 +171,6 @@ enum net_work net_tx_run(struct net_pair *p)
 			break;
 		}
 	}
-	vdev_flush(&p->dev->vd, tx->vq);
 	return work;
 }
 

@@ -148,6 +148,21 @@ static void load_named_modules(void)
 }
 
 /*
+ * With a console whose driver is a module the kernel starts init without descriptors 0 to 2; whatever
+ * is opened next must not get these numbers and be closed again by open_console().
+ */
+static void reserve_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/*
  * /dev/console itself never becomes a controlling terminal, so job control needs the terminal that
  * stands behind it: the last one of the kernel's list.
  */
@@ -293,6 +308,7 @@ int main(void)
 	reboot(RB_DISABLE_CAD);
 	block_signals(&signals);
 	mount_early();
+	reserve_stdio();
 	cmdline_load();
 	load_modules();
 	button_count = power_open_buttons(button_fds, 4);

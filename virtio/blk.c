@@ -153,6 +153,14 @@ static void blk_destroy(struct vdev *vd)
 	free(bd);
 }
 
+/* What a page cache takes it takes at once; memory has nothing slow. */
+static unsigned int blk_at_once(const struct blk_image *img)
+{
+	if (img->in_memory)
+		return ~0u;
+	return img->direct ? 0 : 1u << BLK_IO_WRITE;
+}
+
 static int blk_backend_create(struct blk_dev *bd)
 {
 	const struct blk_backend_cfg cfg = {
@@ -160,7 +168,7 @@ static int blk_backend_create(struct blk_dev *bd)
 		.kick_fd = bd->vd.vq->kick_fd,
 		.stop_fd = bd->stop_fd,
 		.depth = bd->vd.vq->size,
-		.direct = bd->img.direct,
+		.at_once = blk_at_once(&bd->img),
 		.done = blk_xfer_done,
 	};
 	int ret;

@@ -60,7 +60,9 @@ struct blk_backend;
  * @kick_fd: eventfd of the queue; the backend may leave its count as it is
  * @stop_fd: eventfd that ends a wait(); never read by the backend
  * @depth:   operations in flight at most
- * @direct:  @fd bypasses the page cache
+ * @at_once: bit set of operations (1 << BLK_IO_*) that are over sooner on the calling thread than
+ *	     by handing them to another: those that do not wait for a disk. Writes with dsync count
+ *	     as BLK_IO_SYNC
  * @done:    called from wait() for each finished operation: bytes moved (reads and writes, maybe
  *	     fewer than asked for), 0, or a negative errno. May submit again.
  */
@@ -69,7 +71,7 @@ struct blk_backend_cfg {
 	int kick_fd;
 	int stop_fd;
 	unsigned int depth;
-	bool direct;
+	unsigned int at_once;
 	void (*done)(struct blk_io *io, int64_t res);
 };
 

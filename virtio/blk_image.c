@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "blk_image.h"
@@ -203,13 +205,23 @@ static int image_reopen(const char *path, int flags, const struct stat *st)
 	return fd;
 }
 
+static bool image_in_memory(const struct blk_image *img)
+{
+	struct statfs fs;
+
+	return fstatfs(img->lock_fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static int image_open_io(struct blk_image *img, const char *path, const struct stat *st,
 			 enum blk_direct direct, struct err *err)
 {
 	int flags = img->ro ? O_RDONLY : O_RDWR;
 	const char *why = NULL;
 
-	if (direct != BLK_DIRECT_OFF) {
+	/* Recent kernels take O_DIRECT on tmpfs, where there is nothing to bypass. */
+	img->in_memory = S_ISREG(st->st_mode) && image_in_memory(img);
+	if (direct == BLK_DIRECT_ON || (direct == BLK_DIRECT_AUTO && !img->in_memory)) {
 		img->fd = image_reopen(path, flags | O_DIRECT, st);
 		if (img->fd >= 0)
 			why = image_direct_align(img, img->fd);

@@ -24,6 +24,7 @@ enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
  *	       @fd alive for a while after the process is gone (io_uring), and the lock with it.
  * @ro:	       no writes
  * @direct:    @fd bypasses the page cache
+ * @in_memory: on a file system that has no disk below: nothing ever waits
  * @mem_align: direct I/O: alignment of buffers; 1 when buffered
  * @off_align: direct I/O: alignment of offsets, of lengths and of every segment; 1 when buffered
  * @size:      bytes
@@ -39,6 +40,7 @@ struct blk_image {
 	int lock_fd;
 	bool ro;
 	bool direct;
+	bool in_memory;
 	uint32_t mem_align;
 	uint32_t off_align;
 	uint64_t size;

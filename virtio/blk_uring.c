@@ -11,9 +11,9 @@
  * - Guest memory is not registered. A fixed buffer serves only requests of one segment, and
  *   registering pins: all guest memory would be resident from the start, counted against
  *   RLIMIT_MEMLOCK (8 MiB for an ordinary user). What it saves is one page lookup per 4 KiB.
- * - Cached writes go in line, by pwritev2(2). In the ring most file systems hand them to a worker
- *   thread, one after the other as it takes the inode's lock: two context switches for a memcpy.
- *   Writes that must reach the disk (dsync), and all direct I/O, go through the ring.
+ * - What does not wait for a disk (cfg.at_once: cached writes, and everything on tmpfs) goes in
+ *   line, by plain system calls. In the ring most file systems hand it to a worker thread, one
+ *   after the other as it takes the inode's lock: two context switches for a memcpy.
  *
  * No locks; everything runs on the device's thread.
  */
@@ -142,7 +142,7 @@ static void blk_uring_submit(struct blk_backend *be, struct blk_io *io)
 	struct blk_uring *u = container_of(be, struct blk_uring, be);
 	struct io_uring_sqe *sqe;
 
-	if (io->op == BLK_IO_WRITE && !be->cfg.direct && !io->dsync) {
+	if (be->cfg.at_once >> (io->dsync ? BLK_IO_SYNC : io->op) & 1) {
 		io->res = blk_io_run(be->cfg.fd, io);
 		blk_io_list_add(&u->done, io);
 		return;

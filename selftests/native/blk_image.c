@@ -7,6 +7,7 @@
 #include <linux/loop.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -186,6 +187,8 @@ static void lock_goes_with_the_process(void)
 			struct vdev *vd;
 			struct vmmio *m;
 
+			/* When the case fails before it kills us. */
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			vdrv_init(&d);
 			if (disk_create(path, &d.mem, &vd, &err) || vmmio_create(vd, &m))
 				_exit(1);

@@ -48,13 +48,13 @@ static uint32_t rnd(struct load *l, uint32_t below)
 	return (l->seed * 2685821657736338717ull >> 32) % below;
 }
 
-static void load_init(struct load *l, const char *keys, uint64_t seed)
+static void load_init_in(struct load *l, const char *dir, const char *keys, uint64_t seed)
 {
 	unsigned int i;
 
 	memset(l, 0, sizeof(*l));
 	l->seed = seed;
-	disk_open(&l->k, SIZE, keys);
+	disk_open_in(&l->k, dir, SIZE, keys);
 	l->model = malloc(SIZE);
 	disk_peek(&l->k, 0, l->model, SIZE);
 	l->arena = vdrv_alloc_high(&l->k.d, DEPTH * SLOT, 4096);
@@ -62,6 +62,11 @@ static void load_init(struct load *l, const char *keys, uint64_t seed)
 		l->slot[i].hdr = vdrv_alloc(&l->k.d, 64, 16);
 		l->slot[i].status = vdrv_alloc(&l->k.d, 1, 1);
 	}
+}
+
+static void load_init(struct load *l, const char *keys, uint64_t seed)
+{
+	load_init_in(l, NULL, keys, seed);
 }
 
 static void load_fini(struct load *l)
@@ -283,6 +288,14 @@ static void direct(void)
 	load_fini(&load);
 }
 
+static void in_memory(void)
+{
+	load_init_in(&load, "/dev/shm", "", 8);
+	ksft_check(!load.k.bd->img.direct);
+	load_run(&load, ~0ull, 8000);
+	load_fini(&load);
+}
+
 /* As on a disk whose direct I/O takes whole 4 KiB blocks only: most requests rewrite parts. */
 static void large_blocks(void)
 {
@@ -387,6 +400,7 @@ int main(int argc, char **argv)
 {
 	ksft_case("random I/O through the page cache", buffered);
 	ksft_case("random direct I/O", direct);
+	ksft_case("random I/O on tmpfs", in_memory);
 	ksft_case("random I/O on large blocks", large_blocks);
 	ksft_case("random I/O on large blocks without fallocate", large_blocks_and_no_fallocate);
 	ksft_case("random I/O without flush and event index", old_driver);

@@ -368,6 +368,7 @@ static void write_through(void)
 {
 	struct disk k;
 	uint64_t buf;
+	unsigned int before;
 
 	up(&k, 1ull << VIRTIO_BLK_F_FLUSH);
 	buf = vdrv_alloc(&k.d, 4096, 512);
@@ -376,13 +377,16 @@ static void write_through(void)
 	ksft_eq(hook.ndsync, 1);
 	ksft_eq(disk_io(&k, IN, 0, buf, 4096), OK);
 	ksft_eq(hook.ndsync, 1);
-	disk_range(vdrv_hva(&k.d, buf, 16), 8, 8, 0);
+	/* By fallocate where that works, which the sync makes last. */
+	disk_range(vdrv_hva(&k.d, buf, 16), 8, 8, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
 	ksft_eq(disk_io(&k, VIRTIO_BLK_T_WRITE_ZEROES, 0, buf, 16), OK);
-	ksft_eq(hook.last, BLK_IO_SYNC);
+	if (!k.bd->img.no_punch || !k.bd->img.no_zero)
+		ksft_eq(hook.last, BLK_IO_SYNC);
+	before = hook.ndsync;
 	k.bd->img.no_zero = k.bd->img.no_punch = true;
 	ksft_eq(disk_io(&k, VIRTIO_BLK_T_WRITE_ZEROES, 0, buf, 16), OK);
 	ksft_eq(hook.last, BLK_IO_WRITE);
-	ksft_eq(hook.ndsync, 2);
+	ksft_eq(hook.ndsync, before + 1);
 	disk_down(&k);
 }
 

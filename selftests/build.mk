@@ -70,6 +70,8 @@ $(NATIVE_PROGS): $(O)/selftests/%: $(O)/asan/selftests/native/%.o $(O)/asan/self
 # FUZZ_LINKS_NAME as above. Without clang there are none, and `make check` says so.
 FUZZ_LINKS_ring := vq
 FUZZ_LINKS_mmio := vq vdev mmio
+FUZZ_LINKS_blk := vq vdev blk_req blk_xfer
+FUZZ_LINKS_net := $(NET_FILES)
 
 FUZZ_CC ?= clang
 FUZZ_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fno-strict-aliasing -pthread -O1 -g -Wall \
@@ -92,8 +94,12 @@ $(O)/fuzz/obj/libvdrv.a: $(patsubst %.c,$(O)/fuzz/obj/%.o,$(wildcard selftests/v
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
+$(O)/fuzz/obj/liblib.a: $(LIB_SRCS:%.c=$(O)/fuzz/obj/%.o)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
 $(FUZZ_NAMES:%=$(O)/fuzz/%): $(O)/fuzz/%: $(O)/fuzz/obj/selftests/fuzz/%.o $$(call fuzz_objs,$$*) \
-		$(O)/fuzz/obj/libvdrv.a $(LIB_SRCS:%.c=$(O)/fuzz/obj/%.o)
+		$(O)/fuzz/obj/libvdrv.a $(O)/fuzz/obj/liblib.a
 	@$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(VIRTIO_LIBS)
 

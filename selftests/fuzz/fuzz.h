@@ -35,8 +35,9 @@ static inline void fuzz_bytes(struct fuzz *f, void *to, size_t len)
 	size_t n = MIN(len, f->left);
 
 	memset(to, 0, len);
-	if (n)
-		memcpy(to, f->p, n);
+	if (!n)
+		return;
+	memcpy(to, f->p, n);
 	f->p += n;
 	f->left -= n;
 }

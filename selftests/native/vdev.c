@@ -145,7 +145,7 @@ static void run(void)
 	ksft_eq(activated, 1);
 }
 
-/* --- features ----------------------------------------------------------------------------- */
+/* --- features --- */
 
 static void unoffered(void)
 {
@@ -204,7 +204,7 @@ static void features_frozen(void)
 	ksft_eq(vd.negotiated, V1);
 }
 
-/* --- status ------------------------------------------------------------------------------- */
+/* --- status --- */
 
 static void status_order(void)
 {
@@ -283,7 +283,7 @@ static void activate_fails(void)
 	ksft_eq(status(READY | DRIVER_OK), READY | DRIVER_OK);
 }
 
-/* --- queues ------------------------------------------------------------------------------- */
+/* --- queues --- */
 
 static void queue_states(void)
 {
@@ -346,7 +346,7 @@ static void bad_ring(void)
 	ksft_eq(status(READY | DRIVER_OK), READY | DRIVER_OK);
 }
 
-/* --- configuration ------------------------------------------------------------------------ */
+/* --- configuration --- */
 
 static void config_states(void)
 {
@@ -369,7 +369,7 @@ static void config_states(void)
 	ksft_eq(config_writes, 1);
 }
 
-/* --- reset and errors --------------------------------------------------------------------- */
+/* --- reset and errors --- */
 
 static void reset(void)
 {

@@ -457,7 +457,7 @@ static void double_fetch(void)
 	ksft_eq(q->used->ring[0].id, 0);
 }
 
-/* --- set-up ------------------------------------------------------------------------------- */
+/* --- set-up --- */
 
 static void setup_refused(const char *why)
 {
@@ -553,7 +553,7 @@ static void disabled(void)
 	ksft_check(!vq_flush(&vq));
 }
 
-/* --- completion and notification ---------------------------------------------------------- */
+/* --- completion and notification --- */
 
 static uint16_t add_one(void)
 {

@@ -92,6 +92,7 @@ static const int sandbox_calls[] = {
 	SCMP_SYS(rseq),
 	SCMP_SYS(membarrier),
 	SCMP_SYS(sched_yield),
+	SCMP_SYS(sched_setscheduler),
 	SCMP_SYS(sched_getaffinity),
 	SCMP_SYS(gettid),
 	SCMP_SYS(getpid),

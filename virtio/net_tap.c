@@ -35,14 +35,6 @@ struct net_tap {
 	char name[IFNAMSIZ];
 };
 
-static void tap_close(struct net_backend *be)
-{
-	struct net_tap *t = container_of(be, struct net_tap, be);
-
-	close(be->fd);
-	free(t);
-}
-
 static int tap_set_offloads(struct net_backend *be, uint64_t f)
 {
 	unsigned int tun = 0;
@@ -59,6 +51,19 @@ static int tap_set_offloads(struct net_backend *be, uint64_t f)
 	if (f & NET_BIT(VIRTIO_NET_F_GUEST_USO4) && f & NET_BIT(VIRTIO_NET_F_GUEST_USO6))
 		tun |= TUN_F_USO4 | TUN_F_USO6;
 	return ioctl(be->fd, TUNSETOFFLOAD, tun) < 0 ? -errno : 0;
+}
+
+static void tap_close(struct net_backend *be)
+{
+	struct net_tap *t = container_of(be, struct net_tap, be);
+	int hdr_len = sizeof(struct virtio_net_hdr); /* the kernel's own default */
+
+	/* One that stays is left as it was found. */
+	tap_set_offloads(be, 0);
+	if (ioctl(be->fd, TUNSETVNETHDRSZ, &hdr_len))
+		log_debug("%s: header length: %s", t->name, strerror(errno));
+	close(be->fd);
+	free(t);
 }
 
 static int tap_send(struct net_backend *be, const struct iovec *iov, unsigned int n, size_t len)

@@ -32,8 +32,9 @@ static int net_watch(struct net_pair *p, int op, int fd, uint32_t events, uint32
 }
 
 /*
- * What is wanted of the backend's fd. Not frames that the guest has no buffers for, which would wake
- * the thread one by one; not room to send when nothing is held, or each frame would report that too.
+ * What is wanted of the backend's fd. Not frames that the guest has no buffers for, which would
+ * wake the thread one by one; not room to send when nothing is held, or each frame would report
+ * that too.
  */
 static void net_arm(struct net_pair *p)
 {
@@ -101,9 +102,10 @@ static unsigned int net_wait(struct net_pair *p, int timeout)
 }
 
 /*
- * On a single processor this thread takes it away from the guest at every kick, and so gets one frame
- * at a time. A batch thread waits until the guest sleeps or has had its time: the queue fills, and one
- * kick and one interrupt serve many frames. With more processors it wakes on another one.
+ * On a single processor this thread takes it away from the guest at every kick, and so gets one
+ * frame at a time. A batch thread waits until the guest sleeps or has had its time: the queue
+ * fills, and one kick and one interrupt serve many frames. With more processors it wakes on
+ * another one.
  */
 static void net_set_policy(void)
 {

@@ -114,6 +114,16 @@ fuzz-run: $(FUZZ_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t $$(($(FUZZ_SECONDS) + 300)) \
 		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_SECONDS)")
 
+# --- programs for both ends of lab tests -----------------------------------------------------
+LAB_PROGS := $(patsubst selftests/guest/%.c,$(O)/selftests/guest/%,$(wildcard selftests/guest/*.c))
+
+$(O)/selftests/guest/%: selftests/guest/%.c
+	@mkdir -p $(@D)
+	@$(call say,LD,$@)
+	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) -MMD -MP -static -o $@ $<
+
+-include $(LAB_PROGS:=.d)
+
 # --- running ---------------------------------------------------------------------------------
 CHECK_JOBS ?= 2
 .PHONY: check-run check-native
@@ -122,7 +132,7 @@ check:
 	@if [ -x tools/deps ]; then tools/deps build lab fuzz; fi
 	@$(MAKE) --no-print-directory check-run
 
-check-run: all $(NATIVE_PROGS) $(FUZZ_PROGS)
+check-run: all $(NATIVE_PROGS) $(FUZZ_PROGS) $(LAB_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check \
 		-t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
 		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_SCRIPTS)

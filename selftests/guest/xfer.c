@@ -4,6 +4,7 @@
  *
  *	xfer fill DIR MIB SEED		files of random sizes and contents; prints their sums
  *	xfer sum FILE...		prints "SUM SIZE NAME" of each
+ *	xfer zero DISK OFFSET BYTES	has the block layer write zeroes
  *	xfer listen PORT WHAT		one TCP connection: WHAT is "recv", or "send BYTES SEED";
  *	xfer connect HOST PORT WHAT	prints "SUM BYTES recv" or "SUM BYTES send"
  *
@@ -14,11 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -180,10 +183,22 @@ static int transfer(int sk, char **what)
 	return 0;
 }
 
+static int zero(const char *disk, uint64_t offset, uint64_t bytes)
+{
+	uint64_t range[2] = { offset, bytes };
+	int fd = open(disk, O_WRONLY);
+
+	if (fd < 0 || ioctl(fd, BLKZEROOUT, range) || fsync(fd))
+		die(disk);
+	close(fd);
+	return 0;
+}
+
 static int usage(void)
 {
-	fputs("usage: xfer fill DIR MIB SEED | sum FILE... | listen PORT WHAT | connect HOST PORT "
-	      "WHAT\n       WHAT: recv | send BYTES SEED\n",
+	fputs("usage: xfer fill DIR MIB SEED | sum FILE... | zero DISK OFFSET BYTES |\n"
+	      "       listen PORT WHAT | connect HOST PORT WHAT\n       WHAT: recv | send BYTES "
+	      "SEED\n",
 	      stderr);
 	return 2;
 }
@@ -195,6 +210,8 @@ int main(int argc, char **argv)
 		return fill(argv[2], strtoull(argv[3], NULL, 0) << 20, strtoull(argv[4], NULL, 0));
 	if (argc >= 3 && !strcmp(argv[1], "sum"))
 		return sums(argv + 2);
+	if (argc == 5 && !strcmp(argv[1], "zero"))
+		return zero(argv[2], strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
 	if ((argc == 4 || argc == 6) && !strcmp(argv[1], "listen"))
 		return transfer(tcp_listen(atoi(argv[2])), argv + 3);
 	if ((argc == 5 || argc == 7) && !strcmp(argv[1], "connect"))

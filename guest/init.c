@@ -148,8 +148,8 @@ static void load_named_modules(void)
 }
 
 /*
- * With a console whose driver is a module the kernel starts init without descriptors 0 to 2; whatever
- * is opened next must not get these numbers and be closed again by open_console().
+ * With a console whose driver is a module the kernel starts init without descriptors 0 to 2;
+ * whatever is opened next must not get these numbers and be closed again by open_console().
  */
 static void reserve_stdio(void)
 {

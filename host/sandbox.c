@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A filter on system calls, by libseccomp. By the time it is set, files, sockets and devices named on
- * the command line are open, so what remains is I/O on descriptors, memory, threads, time, and the
- * sockets of the user-mode network and the monitor. A device that a guest has taken over can then not
- * run programs, trace processes, change namespaces, or load what a module could.
+ * A filter on system calls, by libseccomp. By the time it is set, files, sockets and devices named
+ * on the command line are open, so what remains is I/O on descriptors, memory, threads, time, and
+ * the sockets of the user-mode network and the monitor. A device that a guest has taken over can
+ * then not run programs, trace processes, change namespaces, or load what a module could.
  *
- * Denied calls fail with EPERM rather than kill: a C library that tries something newer first and has
- * a second way must not cost the user a running guest.
+ * Denied calls fail with EPERM rather than kill: a C library that tries something newer first and
+ * has a second way must not cost the user a running guest.
  */
 #include <errno.h>
 #include <fcntl.h>

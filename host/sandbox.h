@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The last step before the first guest instruction: the process gives up what it will not need again.
+ * The last step before the first guest instruction: the process gives up what it will not need
+ * again.
  */
 #ifndef LODGE_SANDBOX_H
 #define LODGE_SANDBOX_H

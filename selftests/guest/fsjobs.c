@@ -5,7 +5,8 @@
  *	fsjobs run DIR JOBS WRITES	in the guest: JOBS processes, each with a file of its own in
  *					DIR, make WRITES random 4 KiB writes (0: for ever), an fsync
  *					after each, and then say so: "ack JOB SLOT SEQ"
- *	fsjobs check DIR JOBS <ACKS	afterwards, elsewhere: every slot must hold the last write that
+ *	fsjobs check DIR JOBS <ACKS     afterwards, elsewhere: every slot must hold the last write
+ *	that
  *					was acknowledged for it, or a later one
  *
  * A record names its job, slot and number, and carries a sum, so that no other data pass for it.

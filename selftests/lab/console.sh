@@ -79,8 +79,8 @@ ktap_plan 22
 
 limit=60
 for kind in serial virtio; do
-	# Within the 4 KiB that a terminal holds for hvc0: the hvc driver of Linux 6.1 stalls when its
-	# terminal throttles it, under any hypervisor.
+	# Within the 4 KiB that a terminal holds for hvc0: the hvc driver of Linux 6.1 stalls when
+	# its terminal throttles it, under any hypervisor.
 	[ $kind = serial ] && make_lines 300 || make_lines 40
 	guest_file t/inout - <<-END
 	stty raw -echo
@@ -95,7 +95,8 @@ for kind in serial virtio; do
 	guest_args --console $kind -- 'sh /t/inout'
 	{
 		eval "lodge run --kernel $kernel --initrd $initrd $args" <$W/pipe 2>$W/err |
-			{ tee $W/seen | { dd bs=1 count=3000; sleep 3; cat; } 2>/dev/null | tr -d '\r' >$W/slow; }
+			tee $W/seen | { dd bs=1 count=3000; sleep 3; cat; } 2>/dev/null |
+			tr -d '\r' >$W/slow
 	} &
 	pid=$!
 	exec 3>$W/pipe

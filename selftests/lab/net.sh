@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Networks of guests: a tap with offloads on and off, user mode for somebody without rights, captures.
-# Every transfer is checked by the sums of both ends. LODGE_TEST_FULL=1: 1 GiB each way by tap.
+# Networks of guests: a tap with offloads on and off, user mode for somebody without rights,
+# captures. Every transfer is checked by the sums of both ends. LODGE_TEST_FULL=1: 1 GiB each way by
+# tap.
 
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
@@ -26,7 +27,8 @@ tap_trip() {
 	timeout $limit xfer listen 5002 send $bytes 7 >$W/host.send &
 	tt_send=$!
 	guest --net "tap=$1$2" -- \
-		"xfer connect 10.9.0.1 5001 send $bytes 3 && xfer connect 10.9.0.1 5002 recv" $static
+		"xfer connect 10.9.0.1 5001 send $bytes 3 &&
+		xfer connect 10.9.0.1 5002 recv" $static
 	kill $tt_recv $tt_send 2>/dev/null
 	wait $tt_recv $tt_send
 }
@@ -144,7 +146,8 @@ user_guest "--net user,pcap=$W/user/u.pcap" "xfer connect 10.0.2.2 5007 send $by
 wait $recv
 pcap=$W/user/u.pcap
 ktap_case "user mode: a transfer under a capture" same_sums "$out" $W/host.recv
-packed=$(tcpdump -Z root -n -r $pcap tcp 2>/dev/null | sed -n 's/.* > 10\.0\.2\.2\..* length \([0-9]*\).*/\1/p' |
+packed=$(tcpdump -Z root -n -r $pcap tcp 2>/dev/null |
+	sed -n 's/.* > 10\.0\.2\.2\..* length \([0-9]*\).*/\1/p' |
 	awk '{ n += $1 } END { print n }')
 ktap_case "whose frames hold every byte of it" test "${packed:-0}" -ge $bytes
 ktap_case "nothing is left behind" state_same

@@ -29,6 +29,8 @@
 
 #define RUN_CMDLINE_MAX 4096
 
+#define RUN_KILL_SECONDS 5
+
 /* Of every thread but the main one. glibc's 8 MiB attract 2 MiB pages, resident once touched. */
 #define RUN_STACK_SIZE (256 * KIB)
 #define RUN_FLUSH_MS   2000 /* for a terminal that is stopped or slow */
@@ -241,6 +243,18 @@ static enum mem_backing run_backing(const char *name)
 	return !strcmp(name, "memfd") ? MEM_MEMFD : !strcmp(name, "anon") ? MEM_ANON : MEM_AUTO;
 }
 
+static int run_enter_sandbox(const struct run_cfg *cfg, struct err *err)
+{
+	struct sandbox_cfg sandbox = { .monitor = cfg->monitor };
+	unsigned int i;
+
+	for (i = 0; i < cfg->ndev; i++) {
+		sandbox.disk |= cfg->dev[i].ops == &blk_ops;
+		sandbox.net |= cfg->dev[i].ops == &net_ops;
+	}
+	return sandbox_enter(&sandbox, err);
+}
+
 static int run_setup(struct run *r, const struct accel_ops *accel, struct err *err)
 {
 	const struct run_cfg *cfg = r->cfg;
@@ -275,8 +289,26 @@ static int run_setup(struct run *r, const struct accel_ops *accel, struct err *e
 		return err_set(err, ret, "cannot watch the guest: %s", strerror(-ret));
 	ret = vm_load(&r->vm, &img, err);
 	if (!ret && !strcmp(cfg->sandbox, "on"))
-		ret = sandbox_enter(err);
+		ret = run_enter_sandbox(cfg, err);
 	return ret ? ret : vm_start(&r->vm, err);
+}
+
+/*
+ * Who kills a guest does not wait for its disks: what a guest has queued, or a slow disk, can keep a
+ * device busy for minutes.
+ */
+static void run_on_alarm(int sig)
+{
+	term_restore();
+	_exit(128 + SIGINT);
+}
+
+static void run_limit_teardown(void)
+{
+	struct sigaction sa = { .sa_handler = run_on_alarm };
+
+	sigaction(SIGALRM, &sa, NULL);
+	alarm(RUN_KILL_SECONDS);
 }
 
 static void run_teardown(struct run *r)
@@ -377,6 +409,8 @@ int run_guest(const struct run_cfg *cfg, struct run_result *res, struct err *err
 		ret = loop_run(r->loop);
 		if (ret)
 			err_set(err, ret, "main loop: %s", strerror(-ret));
+		if (r->vm.end == VM_END_QUIT)
+			run_limit_teardown();
 		vm_halt(&r->vm);
 		/* The last lines say why; and the user has his terminal back for ours. */
 		if (r->term)

@@ -6,7 +6,19 @@
 #ifndef LODGE_SANDBOX_H
 #define LODGE_SANDBOX_H
 
+#include <stdbool.h>
+
 #include "err.h"
+
+/**
+ * struct sandbox_cfg - what the guest has, and hence what has to stay possible
+ * @disk:    a disk: io_uring, whose own requests no filter of system calls sees
+ * @net:     a network device: Internet sockets, and reading resolv.conf
+ * @monitor: a socket in the file system, to be removed at the end
+ */
+struct sandbox_cfg {
+	bool disk, net, monitor;
+};
 
 /**
  * sandbox_enter - no new privileges, and only the system calls of a running guest
@@ -16,6 +28,6 @@
  *
  * Return: 0, or -errno with a line that names --sandbox.
  */
-int sandbox_enter(struct err *err);
+int sandbox_enter(const struct sandbox_cfg *cfg, struct err *err);
 
 #endif

@@ -35,6 +35,9 @@ HOST_LINKS_serial := serial
 HOST_LINKS_term := term
 HOST_LINKS_panic_watch := panic_watch
 HOST_LINKS_monitor := monitor
+LINKS_sandbox := -
+HOST_LINKS_sandbox := sandbox
+$(O)/selftests/sandbox: VIRTIO_LIBS += -lseccomp
 
 SAN_CFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 TEST_CPPFLAGS := -Iselftests -Ivirtio -Ilib -I.

@@ -116,7 +116,8 @@ ktap_case "a triple fault is a crash: one line, status 122" ended 122 "crashed: 
 
 # --- panics: with each console
 crash='echo c >/proc/sysrq-trigger'
-guest -- "$crash"
+# At loglevel 0 the kernel does not even say that it panics.
+guest -- "$crash" loglevel=1
 ktap_case "a panic: one line, status 121" ended 121 "panicked: sysrq triggered crash"
 guest --console virtio -- "$crash"
 ktap_case "a panic with a virtio console" ended 121 "panicked"

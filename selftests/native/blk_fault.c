@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "blkdrv.h"
-#include "seccomp.h"
+#include "deny_calls.h"
 
 #define OK    VIRTIO_BLK_S_OK
 #define IOERR VIRTIO_BLK_S_IOERR

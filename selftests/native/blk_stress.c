@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "blkdrv.h"
-#include "seccomp.h"
+#include "deny_calls.h"
 
 #define SIZE	 (4 * MIB)
 #define NSECT	 (SIZE / 512)

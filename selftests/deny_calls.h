@@ -3,8 +3,8 @@
  * Run part of a case in a child process in which some system calls fail: what a locked-down host
  * looks like, and what a failing disk looks like to plain system calls. Included by native tests.
  */
-#ifndef LODGE_SELFTESTS_SECCOMP_H
-#define LODGE_SELFTESTS_SECCOMP_H
+#ifndef LODGE_SELFTESTS_DENY_CALLS_H
+#define LODGE_SELFTESTS_DENY_CALLS_H
 
 #include <stddef.h>
 #include <unistd.h>

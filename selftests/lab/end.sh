@@ -119,8 +119,10 @@ crash='echo c >/proc/sysrq-trigger'
 # At loglevel 0 the kernel does not even say that it panics.
 guest -- "$crash" loglevel=1
 ktap_case "a panic: one line, status 121" ended 121 "panicked: sysrq triggered crash"
-guest --console virtio -- "$crash"
-ktap_case "a panic with a virtio console" ended 121 "panicked"
+guest --console virtio -- "$crash" loglevel=4
+ktap_case "a panic with a virtio console" ended 121 "panicked: sysrq triggered crash"
+guest -- "$crash"
+ktap_case "a panic that says nothing" ended 121 "panicked"
 guest --console none --cpus 2 -- "$crash"
 ktap_case "a panic without a console" ended 121 "panicked"
 
@@ -141,7 +143,7 @@ ktap_case "a text for an initrd" ended 121 "panicked: "
 raw "rdinit=/bin/false" $initrd
 ktap_case "an init that ends" ended 121 "panicked: Attempted to kill init"
 
-# The first line of a panic must not be believed when the guest did not panic.
+# What looks like a panic must not be believed when the guest did not panic.
 guest -- 'echo Kernel panic - not syncing: not at all; exit 5'
 ktap_case "a guest that only talks of a panic" ended 5
 ktap_case "nothing is left behind" state_same

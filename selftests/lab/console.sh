@@ -54,7 +54,7 @@ lodge run --kernel $kernel --initrd $initrd --console $1 --append '$(guest_cmdli
 echo "status \$?"
 [ "\$before" = "\$(stty -g)" ] && echo "terminal intact"
 END
-	rm -f $W/keys
+	rm -f $W/keys $W/screen
 	mkfifo $W/keys
 	socat -t 5 - "EXEC:sh $W/tty.sh,pty,ctty,setsid" <$W/keys >$W/screen 2>&1 &
 	pid=$!
@@ -89,7 +89,7 @@ for kind in serial virtio; do
 	seq 1 6000
 	END
 	# In through a pipe, out through one whose reader now and then sleeps.
-	rm -f $W/pipe
+	rm -f $W/pipe $W/seen
 	mkfifo $W/pipe
 	in=$W/pipe
 	guest_args --console $kind -- 'sh /t/inout'

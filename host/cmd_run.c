@@ -130,6 +130,10 @@ static int run_parse(int argc, char **argv, struct run_cfg *cfg, struct err *err
 	for (i = 1; i < argc; i++) {
 		char *arg = argv[i];
 
+		if (!strcmp(arg, "--help") || !strcmp(arg, "-h")) {
+			cfg->help = true;
+			return 0;
+		}
 		if (strncmp(arg, "--", 2) || !arg[2])
 			return err_set(err, -EINVAL,
 				       "'%.60s' is not an option; see 'lodge run --help'", arg);
@@ -150,6 +154,9 @@ static int run_parse(int argc, char **argv, struct run_cfg *cfg, struct err *err
 		}
 		if (ops) {
 			ret = run_add_device(cfg, ops, val, err);
+		} else if (val && !*val && !strcmp(o->key, "append")) {
+			cfg->append = ""; /* what a script's empty variable makes of it */
+			ret = 0;
 		} else {
 			one[0] = *o;
 			one[0].key = "";
@@ -218,15 +225,13 @@ int cmd_run(int argc, char **argv)
 	};
 	struct run_result res = { 0 };
 	struct err err = { 0 };
-	int i, ret;
+	int ret;
 
-	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-			run_help(stdout);
-			return 0;
-		}
-	}
 	ret = run_parse(argc, argv, &cfg, &err);
+	if (!ret && cfg.help) {
+		run_help(stdout);
+		return 0;
+	}
 	if (!ret)
 		ret = run_check(&cfg, &err);
 	if (!ret) {

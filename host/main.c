@@ -2,8 +2,10 @@
 /*
  * The subcommand table; nothing else.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "util.h"
@@ -30,11 +32,25 @@ static void main_help(FILE *out)
 	fputs("\n'lodge COMMAND --help' tells about its options.\n", out);
 }
 
+/*
+ * A closed standard descriptor would be the next one that is opened: an event queue, a socket, a disk
+ * image that then gets the console's text.
+ */
+static void main_reserve_stdio(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			_exit(CMD_EXIT_FAIL);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
 	unsigned int i;
 
+	main_reserve_stdio();
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
 		main_help(argc > 1 ? stdout : stderr);
 		return argc > 1 ? 0 : CMD_EXIT_FAIL;

@@ -25,7 +25,7 @@ struct run_cfg {
 	const char *console, *monitor, *name;
 	const char *backing, *sandbox;
 	uint64_t cpus, mem;
-	bool stats, verbose;
+	bool stats, verbose, help;
 	struct {
 		const struct vdev_ops *ops;
 		void *cfg;

@@ -222,7 +222,10 @@ int term_open(const struct term_cfg *cfg, struct term **out)
 		ccfg.watch = term_watch;
 	t->size_fd = isatty(t->out_fd) ? t->out_fd : isatty(cfg->in_fd) ? cfg->in_fd : -1;
 	if (isatty(cfg->in_fd)) {
-		if (tcgetpgrp(cfg->in_fd) == getpgrp()) {
+		pid_t front = tcgetpgrp(cfg->in_fd);
+
+		/* -1: not our controlling terminal, and hence nobody's job control to disturb. */
+		if (front == -1 || front == getpgrp()) {
 			ccfg.filter = term_filter;
 			ccfg.in_lossy = true;
 			ret = term_raw(cfg->in_fd);

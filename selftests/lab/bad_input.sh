@@ -51,6 +51,7 @@ ktap_plan "$cases"
 
 # --- kernel
 bad "no kernel option" "--kernel is missing" --mem 64M
+bad "an empty --append is one, -h behind --name a name" "--kernel is missing" --append "" --name -h
 bad "missing kernel" "--kernel $d/none: " --kernel $d/none
 bad "empty kernel" "--kernel $d/empty: .*empty" --kernel $d/empty
 bad "text for a kernel" "--kernel $d/text: " --kernel $d/text

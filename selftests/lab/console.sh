@@ -75,7 +75,7 @@ END
 	tr -d '\r' <$W/screen >$W/screen.txt
 }
 
-ktap_plan 22
+ktap_plan 26
 
 limit=60
 for kind in serial virtio; do
@@ -134,5 +134,38 @@ none() {
 	[ "$st" = 8 ] && [ ! -s "$out" ] && [ ! -s "$err" ]
 }
 ktap_case "none: the guest runs, and nothing is printed" none
+# Standard descriptors that are closed must not become something else's.
+closed() {
+	st=0
+	eval "timeout -s KILL $limit lodge run --kernel $kernel --initrd $initrd \
+		--append '$(guest_cmdline "echo up; exit 3")' $1" || st=$?
+}
+closed "<&- >$W/closed 2>&1"
+ktap_case "with stdin closed the guest runs" test "$st" = 3
+ktap_case "and its output is all there is" test "$(tr -d '\r' <$W/closed)" = up
+closed "<&- >&- 2>&-"
+ktap_case "with all three closed, too" test "$st" = 3
+
+# A terminal that is not the controlling one is a terminal all the same.
+guest_file t/line - <<'END'
+echo "ready 1"
+read line
+echo "got $line"
+END
+rm -f $W/keys
+mkfifo $W/keys
+cat >$W/tty.sh <<END
+lodge run --kernel $kernel --initrd $initrd --append '$(guest_cmdline "sh /t/line")' 2>$W/tty.err
+echo "status \$?"
+END
+socat -t 5 - "EXEC:sh $W/tty.sh,pty" <$W/keys >$W/screen 2>&1 &
+pid=$!
+exec 3>$W/keys
+wait_for "$limit" has $W/screen "ready 1"
+printf 'hello\r' >&3
+wait_for "$limit" has $W/screen "status"
+exec 3>&-
+guest_wait
+ktap_case "a terminal that is not the controlling one gives input" has $W/screen "got hello"
 ktap_case "nothing is left behind" state_same
 lab_end

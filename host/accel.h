@@ -35,7 +35,7 @@ enum vmexit_kind {
  * struct vmexit - why vcpu_run() came back, tagged
  * @io:	 for PIO and MMIO: the VMM reads or fills @data for each of @count items of @size bytes,
  *	 before the next vcpu_run()
- * @why: for FAIL: one line
+ * @why: for FAIL and SHUTDOWN: one line
  */
 struct vmexit {
 	enum vmexit_kind kind;

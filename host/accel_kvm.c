@@ -319,6 +319,19 @@ static void kvm_fail(struct kvm_vcpu *v, struct vmexit *e)
 			 r.rip);
 }
 
+/* SVM leaves the registers undefined after a shutdown, so this is a hint and no more. */
+static void kvm_shutdown(struct kvm_vcpu *v, struct vmexit *e)
+{
+	struct kvm_regs r = { 0 };
+	struct kvm_sregs s = { 0 };
+
+	ioctl(v->fd, KVM_GET_REGS, &r);
+	ioctl(v->fd, KVM_GET_SREGS, &s);
+	e->kind = VMEXIT_SHUTDOWN;
+	snprintf(e->why, sizeof(e->why), "triple fault on vCPU %u, rip %#llx cr2 %#llx cr3 %#llx",
+		 v->vcpu.id, r.rip, s.cr2, s.cr3);
+}
+
 static int kvm_vcpu_run(struct accel_vcpu *vcpu, struct vmexit *e)
 {
 	struct kvm_vcpu *v = container_of(vcpu, struct kvm_vcpu, vcpu);
@@ -331,7 +344,12 @@ static int kvm_vcpu_run(struct accel_vcpu *vcpu, struct vmexit *e)
 			snprintf(e->why, sizeof(e->why), "KVM_RUN: %s", strerror(errno));
 			return -errno;
 		}
+		/*
+		 * Pairs with the order in vm_halt(): stop, then kick. Who looks for the stop after
+		 * this sees it, or else the kick's store comes after ours and stays.
+		 */
 		store_once(&run->immediate_exit, 0);
+		full_barrier();
 		v->stat_other++;
 		return 0;
 	}
@@ -363,7 +381,7 @@ static int kvm_vcpu_run(struct accel_vcpu *vcpu, struct vmexit *e)
 		e->kind = VMEXIT_HALT;
 		return 0;
 	case KVM_EXIT_SHUTDOWN:
-		e->kind = VMEXIT_SHUTDOWN;
+		kvm_shutdown(v, e);
 		return 0;
 	default:
 		kvm_fail(v, e);

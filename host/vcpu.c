@@ -74,7 +74,7 @@ static void *vcpu_thread(void *arg)
 			vm_stop(vm, VM_END_POWEROFF, NULL);
 			break;
 		case VMEXIT_SHUTDOWN:
-			vm_stop(vm, VM_END_CRASH, "triple fault");
+			vm_stop(vm, VM_END_CRASH, e.why);
 			break;
 		case VMEXIT_FAIL:
 			vm_stop(vm, VM_END_FAIL, e.why);

@@ -33,8 +33,8 @@ static void main_help(FILE *out)
 }
 
 /*
- * A closed standard descriptor would be the next one that is opened: an event queue, a socket, a disk
- * image that then gets the console's text.
+ * A closed standard descriptor would be the next one that is opened: an event queue, a socket, a
+ * disk image that then gets the console's text.
  */
 static void main_reserve_stdio(void)
 {

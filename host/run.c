@@ -294,8 +294,8 @@ static int run_setup(struct run *r, const struct accel_ops *accel, struct err *e
 }
 
 /*
- * Who kills a guest does not wait for its disks: what a guest has queued, or a slow disk, can keep a
- * device busy for minutes.
+ * Who kills a guest does not wait for its disks: what a guest has queued, or a slow disk, can keep
+ * a device busy for minutes.
  */
 static void run_on_alarm(int sig)
 {

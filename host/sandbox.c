@@ -140,6 +140,9 @@ static const unsigned int sandbox_ioctls[] = {
 /* Names one thread, or the memory that a thread's stack is. */
 static const int sandbox_prctls[] = { PR_SET_NAME, PR_SET_VMA };
 
+/* The argument is an int: what is above it in the register does not count. */
+#define SANDBOX_INT 0xffffffffu
+
 static int sandbox_allow(scmp_filter_ctx ctx, const int *calls, unsigned int n)
 {
 	unsigned int i;
@@ -150,9 +153,18 @@ static int sandbox_allow(scmp_filter_ctx ctx, const int *calls, unsigned int n)
 	return ret;
 }
 
-static int sandbox_allow_arg(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp arg)
+/* Allow @call when its argument number @nr, as far as @mask goes, is @val. */
+static int sandbox_allow_arg(scmp_filter_ctx ctx, int call, unsigned int nr, uint32_t mask,
+			     uint32_t val)
 {
-	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, arg);
+	struct scmp_arg_cmp arg = {
+		.arg = nr,
+		.op = SCMP_CMP_MASKED_EQ,
+		.datum_a = mask,
+		.datum_b = val,
+	};
+
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &arg);
 }
 
 /* Calls that are allowed for some arguments only. */
@@ -161,26 +173,21 @@ static int sandbox_allow_some(scmp_filter_ctx ctx)
 	unsigned int i;
 	int ret;
 
-	ret = sandbox_allow_arg(ctx, SCMP_SYS(clone),
-				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEW_ANY, 0));
+	ret = sandbox_allow_arg(ctx, SCMP_SYS(clone), 0, CLONE_NEW_ANY, 0);
 	/* Its flags are out of a filter's sight; without it the C library takes clone. */
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (!ret)
-		ret = sandbox_allow_arg(ctx, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, getpid()));
+		ret = sandbox_allow_arg(ctx, SCMP_SYS(tgkill), 0, SANDBOX_INT, getpid());
 	if (!ret)
-		ret = sandbox_allow_arg(ctx, SCMP_SYS(ioctl),
-					SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, 0xae00));
+		ret = sandbox_allow_arg(ctx, SCMP_SYS(ioctl), 1, 0xff00, 0xae00);
 	for (i = 0; i < ARRAY_SIZE(sandbox_ioctls) && !ret; i++)
-		ret = sandbox_allow_arg(ctx, SCMP_SYS(ioctl),
-					SCMP_A1(SCMP_CMP_EQ, sandbox_ioctls[i]));
+		ret = sandbox_allow_arg(ctx, SCMP_SYS(ioctl), 1, SANDBOX_INT, sandbox_ioctls[i]);
 	for (i = 0; i < ARRAY_SIZE(sandbox_prctls) && !ret; i++)
-		ret = sandbox_allow_arg(ctx, SCMP_SYS(prctl),
-					SCMP_A0(SCMP_CMP_EQ, sandbox_prctls[i]));
+		ret = sandbox_allow_arg(ctx, SCMP_SYS(prctl), 0, SANDBOX_INT, sandbox_prctls[i]);
 	if (!ret)
-		ret = sandbox_allow_arg(ctx, SCMP_SYS(openat),
-					SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC,
-						O_RDONLY));
+		ret = sandbox_allow_arg(ctx, SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC,
+					O_RDONLY);
 	return ret;
 }
 
@@ -193,9 +200,9 @@ static int sandbox_allow_devices(scmp_filter_ctx ctx, const struct sandbox_cfg *
 	if (!ret && cfg->net)
 		ret = sandbox_allow(ctx, sandbox_net_calls, ARRAY_SIZE(sandbox_net_calls));
 	if (!ret && cfg->net)
-		ret = sandbox_allow_arg(ctx, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET));
+		ret = sandbox_allow_arg(ctx, SCMP_SYS(socket), 0, SANDBOX_INT, AF_INET);
 	if (!ret && cfg->net)
-		ret = sandbox_allow_arg(ctx, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+		ret = sandbox_allow_arg(ctx, SCMP_SYS(socket), 0, SANDBOX_INT, AF_INET6);
 	/* The monitor's socket, or a capture that was never begun. */
 	if (!ret && (cfg->net || cfg->monitor))
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(unlink), 0);

@@ -129,8 +129,8 @@ ktap_case "a panic without a console" ended 121 "panicked"
 raw() { # KERNEL-PARAMETERS [INITRD]
 	st=0
 	err=$W/err
-	timeout -s KILL "$limit" lodge run --kernel $kernel ${2:+--initrd "$2"} --append "quiet $1" \
-		</dev/null >$W/out 2>$W/err || st=$?
+	timeout -s KILL "$limit" lodge run --kernel $kernel ${2:+--initrd "$2"} \
+		--append "quiet $1" </dev/null >$W/out 2>$W/err || st=$?
 }
 raw ""
 ktap_case "a kernel without a root" ended 121 "panicked: VFS: Unable to mount root fs"

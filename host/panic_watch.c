@@ -45,6 +45,8 @@ void panic_watch_feed(void *watch, const void *buf, size_t len)
 		}
 		panic_watch_byte_locked(w, *p++);
 	}
+	if (w->done)
+		w->trail += end - p;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -53,7 +55,7 @@ bool panic_watch_reason(struct panic_watch *w, char *buf, size_t len)
 	bool heard;
 
 	pthread_mutex_lock(&w->lock);
-	heard = w->len > 0;
+	heard = w->len > 0 && w->trail <= PANIC_TRAIL_MAX;
 	if (heard)
 		snprintf(buf, len, "%s", w->reason);
 	pthread_mutex_unlock(&w->lock);

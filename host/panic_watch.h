@@ -15,11 +15,15 @@
 
 #define PANIC_REASON_MAX 200
 
+/* Bytes of console output, registers and call traces of all processors, that a panic may end with. */
+#define PANIC_TRAIL_MAX 65536
+
 struct panic_watch {
 	pthread_mutex_t lock;
 	unsigned int matched; /* bytes of the phrase seen */
 	unsigned int len;
-	bool done; /* the line has ended or is full */
+	bool done;    /* the line has ended or is full */
+	size_t trail; /* bytes since then */
 	char reason[PANIC_REASON_MAX + 1];
 };
 
@@ -31,7 +35,8 @@ void panic_watch_feed(void *watch, const void *buf, size_t len);
 /**
  * panic_watch_reason - copy what has been heard, printable ASCII
  *
- * Return: false when there was no panic line. A line that is not complete yet counts.
+ * Return: false when there was no panic line, or when the console has gone on for longer than a
+ * panic does: then somebody has only quoted one. A line that is not complete yet counts.
  */
 bool panic_watch_reason(struct panic_watch *w, char *buf, size_t len);
 

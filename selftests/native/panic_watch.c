@@ -94,6 +94,20 @@ static void hostile(void)
 	ksft_streq(heard(), "a?[2J?b???c");
 }
 
+static void quoted_long_ago(void)
+{
+	static char rest[PANIC_TRAIL_MAX / 2];
+
+	memset(rest, 'x', sizeof(rest) - 1);
+	panic_watch_init(&w);
+	feed("of an old log: " PANIC "long ago\n");
+	feed(rest);
+	ksft_streq(heard(), "long ago");
+	feed(rest);
+	feed("and on");
+	ksft_streq(heard(), "(nothing)");
+}
+
 int main(int argc, char **argv)
 {
 	ksft_case("the first reason, after a time stamp", plain);
@@ -103,5 +117,6 @@ int main(int argc, char **argv)
 	ksft_case("a line that does not end", unfinished);
 	ksft_case("a line that is too long", bounded);
 	ksft_case("control characters", hostile);
+	ksft_case("a quoted panic is forgotten when the console goes on", quoted_long_ago);
 	return ksft_run(argc, argv);
 }

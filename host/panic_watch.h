@@ -15,7 +15,7 @@
 
 #define PANIC_REASON_MAX 200
 
-/* Bytes of console output, registers and call traces of all processors, that a panic may end with. */
+/* Bytes that may follow a panic: registers, and call traces of all processors. */
 #define PANIC_TRAIL_MAX 65536
 
 struct panic_watch {

@@ -6,7 +6,7 @@
 
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
-lab_enter --svm --timeout 800
+lab_enter --svm --timeout 300
 
 # A command that notices when it is asked to stop, and says so.
 guest_file t/polite - <<'END'

@@ -55,7 +55,8 @@ lab_run() {
 # lab_enter [LAB-OPTION]...
 lab_enter() {
 	if [ -z "${LAB-}" ]; then
-		lab_run "$@" && exit 0 || exit $?
+		lab_run "$@"
+		exit
 	fi
 	mkdir -p $W
 	cp /lodge/initramfs.cpio $initrd
@@ -169,6 +170,24 @@ says() {
 
 one_line() {
 	[ "$(wc -l <"$1")" = 1 ] || { cat "$1"; return 1; }
+}
+
+# refused PATTERN COMMAND...: lodge ends with 125 and one line that matches PATTERN, prints nothing
+# else and leaves nothing behind.
+refused() {
+	re_pattern=$1
+	shift
+	re_st=0
+	timeout -s KILL 60 "$@" >$W/out 2>$W/err </dev/null || re_st=$?
+	if [ $re_st = 125 ] && [ ! -s $W/out ] && [ "$(wc -l <$W/err)" = 1 ] &&
+		grep -qE "^lodge: .*$re_pattern" $W/err
+	then
+		state_same
+		return
+	fi
+	echo "status $re_st, wanted a line with: $re_pattern"
+	head -n 20 $W/err
+	return 1
 }
 
 # All that a guest could leave behind: processes, interfaces, locks, sockets, files. $W is the

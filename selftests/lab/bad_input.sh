@@ -22,22 +22,6 @@ bad() {
 	ktap_case "$bad_name" refused "$bad_pattern" lodge run "$@"
 }
 
-refused() {
-	re_pattern=$1
-	shift
-	re_st=0
-	timeout -s KILL 30 "$@" >$W/out 2>$W/err </dev/null || re_st=$?
-	if [ $re_st = 125 ] && [ ! -s $W/out ] && [ "$(wc -l <$W/err)" = 1 ] &&
-		grep -qE "^lodge: .*$re_pattern" $W/err
-	then
-		state_same
-		return
-	fi
-	echo "status $re_st, wanted a line with: $re_pattern"
-	head -n 20 $W/err
-	return 1
-}
-
 run="--kernel $k --initrd $i"
 truncate -s 1M $d/disk
 echo "I am a text." >$d/text

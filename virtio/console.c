@@ -166,27 +166,29 @@ broken:
 	vdev_broken(&c->vd, vq->broken);
 }
 
+/* Take note of a kick; is the queue still to be worked on? */
+static bool console_kicked(struct console *c, struct vq *vq)
+{
+	console_clear(vq->kick_fd);
+	store_once(&vq->stat_kicks, vq->stat_kicks + 1);
+	return !vdev_is_broken(&c->vd);
+}
+
 static void console_rx_event(void *arg, uint32_t events)
 {
 	struct console *c = arg;
-	struct vq *vq = &c->vd.vq[CONSOLE_RX];
 
 	(void)events;
-	console_clear(vq->kick_fd);
-	store_once(&vq->stat_kicks, vq->stat_kicks + 1);
-	if (!vdev_is_broken(&c->vd))
+	if (console_kicked(c, &c->vd.vq[CONSOLE_RX]))
 		console_rx(c);
 }
 
 static void console_tx_event(void *arg, uint32_t events)
 {
 	struct console *c = arg;
-	struct vq *vq = &c->vd.vq[CONSOLE_TX];
 
 	(void)events;
-	console_clear(vq->kick_fd);
-	store_once(&vq->stat_kicks, vq->stat_kicks + 1);
-	if (!vdev_is_broken(&c->vd))
+	if (console_kicked(c, &c->vd.vq[CONSOLE_TX]))
 		console_tx(c);
 }
 

@@ -37,7 +37,7 @@ help:
 all:
 
 include lib/build.mk virtio/build.mk host/build.mk guest/build.mk tools/build.mk selftests/build.mk
-include Documentation/build.mk
+include lite/build.mk Documentation/build.mk
 
 clean:
 	rm -rf $(O)

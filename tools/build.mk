@@ -43,6 +43,3 @@ run:
 	@tools/deps
 	@$(MAKE) --no-print-directory all
 	@tools/run $(O) $(MODE)
-
-modules:
-	@echo "modules: KVM mode needs none of ours; guests and the lab use the stock kernel's"

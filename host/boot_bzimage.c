@@ -9,13 +9,12 @@
 #include <asm/bootparam.h>
 #include <asm/e820.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "boot.h"
+#include "boot_file.h"
 #include "lite/abi/platform.h"
 #include "util.h"
 
@@ -44,48 +43,6 @@ struct bzimage {
 	struct setup_header hdr;
 };
 
-static int boot_open(const char *opt, const char *path, uint64_t *size, struct err *err)
-{
-	struct stat st;
-	int fd, ret;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return err_set(err, -errno, "%s %s: %s", opt, path, strerror(errno));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		ret = err_set(err, -EINVAL, "%s %s: not a regular file", opt, path);
-		goto close;
-	}
-	if (!st.st_size) {
-		ret = err_set(err, -ENODATA, "%s %s: the file is empty", opt, path);
-		goto close;
-	}
-	*size = st.st_size;
-	return fd;
-close:
-	close(fd);
-	return ret;
-}
-
-/* Read exactly @len bytes, however many calls it takes. */
-static int boot_read(int fd, void *buf, uint64_t len, uint64_t off)
-{
-	uint8_t *p = buf;
-
-	while (len) {
-		ssize_t n = pread(fd, p, MIN(len, 1ull << 30), off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -ENODATA;
-		p += n;
-		off += n;
-		len -= n;
-	}
-	return 0;
-}
-
 static int bzimage_open(struct bzimage *bz, const char *path, struct err *err)
 {
 	unsigned int setup_sects;
@@ -93,7 +50,7 @@ static int bzimage_open(struct bzimage *bz, const char *path, struct err *err)
 	int ret;
 
 	bz->path = path;
-	bz->fd = boot_open("--kernel", path, &bz->size, err);
+	bz->fd = boot_file_open("--kernel", path, &bz->size, err);
 	if (bz->fd < 0)
 		return bz->fd;
 	if (bz->size < BOOT_HDR_OFFSET + sizeof(bz->hdr)) {
@@ -102,9 +59,9 @@ static int bzimage_open(struct bzimage *bz, const char *path, struct err *err)
 			      path);
 		goto close;
 	}
-	ret = boot_read(bz->fd, &bz->hdr, sizeof(bz->hdr), BOOT_HDR_OFFSET);
+	ret = boot_file_read(bz->fd, &bz->hdr, sizeof(bz->hdr), BOOT_HDR_OFFSET);
 	if (!ret)
-		ret = boot_read(bz->fd, magic, sizeof(magic), 0);
+		ret = boot_file_read(bz->fd, magic, sizeof(magic), 0);
 	if (ret) {
 		err_set(err, ret, "--kernel %s: %s", path, strerror(-ret));
 		goto close;
@@ -165,7 +122,7 @@ static int bzimage_load_body(const struct mem *mem, const struct bzimage *bz, st
 			       "M to unpack itself",
 			       (uint64_t)(mem->size / MIB),
 			       (uint64_t)(ALIGN_UP(at + need, MIB) / MIB));
-	ret = boot_read(bz->fd, p, bz->body_len, bz->body_off);
+	ret = boot_file_read(bz->fd, p, bz->body_len, bz->body_off);
 	if (ret)
 		return err_set(err, ret, "--kernel %s: %s", bz->path, strerror(-ret));
 	return 0;
@@ -182,7 +139,7 @@ static int boot_load_initrd(const struct mem *mem, const struct bzimage *bz, con
 
 	if (!path)
 		return 0;
-	fd = boot_open("--initrd", path, &size, err);
+	fd = boot_file_open("--initrd", path, &size, err);
 	if (fd < 0)
 		return fd;
 	at = size < top ? ALIGN_DOWN(top - size, 4096) : 0;
@@ -194,7 +151,7 @@ static int boot_load_initrd(const struct mem *mem, const struct bzimage *bz, con
 			      (uint64_t)(mem->size / MIB), (uint64_t)(ALIGN_UP(size, MIB) / MIB));
 		goto close;
 	}
-	ret = boot_read(fd, gmem_ptr(&mem->gmem, at, size), size, 0);
+	ret = boot_file_read(fd, gmem_ptr(&mem->gmem, at, size), size, 0);
 	if (ret) {
 		err_set(err, ret, "--initrd %s: %s", path, strerror(-ret));
 		goto close;

@@ -6,6 +6,9 @@
 #ifndef LODGE_BOOT_H
 #define LODGE_BOOT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "accel.h"
 #include "err.h"
 #include "mem.h"
@@ -15,13 +18,20 @@
  * @kernel:  path of a bzImage (a distribution's vmlinuz)
  * @initrd:  path, or NULL
  * @cmdline: the complete kernel command line
- * @rsdp:    guest-physical address of the ACPI root pointer
+ * @rsdp:    guest-physical address of the ACPI root pointer; PC only
+ * @pv:      of a Xen PV guest only. In: @shared_info, the gpa of that page, and whether to give the
+ *	     guest a @console ring; out: @console_gpa, the page of the ring
  */
 struct boot_image {
 	const char *kernel;
 	const char *initrd;
 	const char *cmdline;
 	uint64_t rsdp;
+	struct {
+		uint64_t shared_info;
+		bool console;
+		uint64_t console_gpa;
+	} pv;
 };
 
 /**
@@ -36,5 +46,18 @@ int boot_bzimage_check(const char *path, struct err *err);
  */
 int boot_bzimage_load(const struct mem *mem, const struct boot_image *img,
 		      struct accel_entry *entry, struct err *err);
+
+/** boot_xenpv_check - is the kernel file one that can be booted as a Xen PV guest? */
+int boot_xenpv_check(const char *path, struct err *err);
+
+/**
+ * boot_xenpv_load - unpack the kernel and load it by Xen's 64-bit PV protocol (<xen/xen.h>)
+ * @mem: zeroed, in one piece from 0 on
+ *
+ * Return: 0 with @entry and @img->pv filled, or -errno with @err as above. @entry->cr3 is the gpa of
+ * the first root table.
+ */
+int boot_xenpv_load(const struct mem *mem, struct boot_image *img, struct accel_entry *entry,
+		    struct err *err);
 
 #endif

@@ -2,7 +2,8 @@
 # host/: the VMM process. It sees virtio/, lib/ and lite/abi/; it meets lite/ through the ABI only.
 HOST_SRCS := $(wildcard host/*.c)
 HOST_OBJS := $(HOST_SRCS:%.c=$(O)/%.o)
-HOST_LIBS := -lseccomp
+# The last four unpack kernels (payload.c).
+HOST_LIBS := -lseccomp -lz -llzma -lzstd -llz4
 HOST_CPPFLAGS := -Ihost -Ivirtio -Ilib -I. -DLODGE_VERSION='"$(VERSION)"'
 
 $(O)/host/%.o: host/%.c

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the guest would have put into IDT and GDT: trap table, callbacks, and of its GDT the three
+ * entries for thread-local storage, the only ones that any processor register is ever loaded from.
+ * Called from the dispatcher; the world switch copies the results (LITE_CH_TRAPS, LITE_CH_TLS).
+ * Rarely used calls insist on the full tier, whose time they may take.
+ */
+#include "hypercall.h"
+
+#include <xen/xen.h>
+
+#include <xen/callback.h>
+
+#define TLS_FIRST 0x60 /* byte offset in the GDT */
+#define TLS_END	  0x78
+
+#define DESC_ACCESSED (1ull << 40)
+#define DESC_NORMAL   (1ull << 44) /* code or data, not a system descriptor */
+#define DESC_DPL3     (3ull << 45)
+#define DESC_PRESENT  (1ull << 47)
+
+enum lite_next hc_set_trap_table(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
+{
+	u64 va = arg[0];
+	struct trap_info t;
+	u32 i;
+	int err;
+
+	if (v->tier == LITE_LIGHT)
+		return LITE_FULL;
+	if (!va) {
+		memset(v->trap, 0, sizeof(v->trap));
+		v->changed |= LITE_CH_TRAPS;
+		return hc_done(0, ret);
+	}
+	for (i = 0; i < 256; i++, va += sizeof(t)) {
+		err = mmu_read(v, &t, va, sizeof(t));
+		if (err)
+			return hc_done(err, ret);
+		if (!t.address)
+			break;
+		if (!lite_va_ok(t.address, 1))
+			return hc_done(-EINVAL, ret);
+		v->trap[t.vector].address = t.address;
+		v->trap[t.vector].dpl = t.flags & 3;
+		v->trap[t.vector].mask = t.flags & 4;
+		v->changed |= LITE_CH_TRAPS;
+	}
+	return hc_done(0, ret);
+}
+
+static int callback_set(struct lite_vcpu *v, u32 type, u64 address, bool mask)
+{
+	switch (type) {
+	case CALLBACKTYPE_event:
+	case CALLBACKTYPE_nmi:
+		mask = true;
+		break;
+	case CALLBACKTYPE_failsafe:
+	case CALLBACKTYPE_syscall:
+	case CALLBACKTYPE_syscall32:
+		break;
+	case CALLBACKTYPE_sysenter_deprecated:
+	case CALLBACKTYPE_sysenter:
+		return -ENOSYS;
+	default:
+		return -EINVAL;
+	}
+	if (!lite_va_ok(address, 1))
+		return -EINVAL;
+	v->callback[type].address = address;
+	v->callback[type].mask = mask;
+	v->changed |= LITE_CH_TRAPS;
+	return 0;
+}
+
+enum lite_next hc_callback_op(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
+{
+	struct callback_register reg;
+	struct callback_unregister unreg;
+	int err;
+
+	switch (arg[0]) {
+	case CALLBACKOP_register:
+		err = mmu_read(v, &reg, arg[1], sizeof(reg));
+		if (!err)
+			err = callback_set(v, reg.type, reg.address,
+					   reg.flags & CALLBACKF_mask_events);
+		break;
+	case CALLBACKOP_unregister:
+		err = mmu_read(v, &unreg, arg[1], sizeof(unreg));
+		if (!err)
+			err = callback_set(v, unreg.type, 0, false);
+		break;
+	default:
+		err = -ENOSYS;
+	}
+	return hc_done(err, ret);
+}
+
+/*
+ * A descriptor that user code may have: anything else reads as absent. The accessed bit is preset,
+ * for the processor could not set it: the switcher's GDT is read-only where the guest runs.
+ */
+static u64 tls_safe(u64 desc)
+{
+	const u64 need = DESC_NORMAL | DESC_DPL3 | DESC_PRESENT;
+
+	return (desc & need) == need ? desc | DESC_ACCESSED : 0;
+}
+
+static void tls_set(struct lite_vcpu *v, u32 i, u64 desc)
+{
+	desc = tls_safe(desc);
+	if (v->tls[i] == desc)
+		return;
+	v->tls[i] = desc;
+	v->changed |= LITE_CH_TLS;
+	/* A selector of a descriptor that is gone would fault where the host loads it. */
+	v->ds = segment_safe(v, v->ds);
+	v->es = segment_safe(v, v->es);
+	v->fs = segment_safe(v, v->fs);
+	v->gs = segment_safe(v, v->gs);
+}
+
+u16 segment_safe(const struct lite_vcpu *v, u16 sel)
+{
+	u16 at = sel & ~7;
+
+	if (sel == LITE_USER_DS)
+		return sel;
+	if ((sel & 7) == 3 && at >= TLS_FIRST && at < TLS_END && v->tls[(at - TLS_FIRST) / 8])
+		return sel;
+	return 0;
+}
+
+enum lite_next hc_set_gdt(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
+{
+	u64 entries = arg[1], gfn[FIRST_RESERVED_GDT_PAGE];
+	u64 *gdt = NULL;
+	u32 i, nr;
+	int err;
+
+	if (entries > FIRST_RESERVED_GDT_ENTRY)
+		return hc_done(-EINVAL, ret);
+	nr = (entries + 511) / 512;
+	err = mmu_read(v, gfn, arg[0], nr * sizeof(gfn[0]));
+	if (err)
+		return hc_done(err, ret);
+	for (i = 0; i < nr; i++)
+		if (!lite_frame(v->vm, gfn[i], NULL))
+			return hc_done(-EINVAL, ret);
+	if (nr) {
+		err = lite_gfn_ptr(v, gfn[0], (void **)&gdt);
+		if (err)
+			return hc_done(err, ret);
+	}
+	memset(v->gdt_gfn, 0, sizeof(v->gdt_gfn));
+	for (i = 0; i < nr; i++)
+		v->gdt_gfn[i] = gfn[i];
+	for (i = 0; i < 3; i++)
+		tls_set(v, i, entries * 8 >= TLS_END ?
+			__atomic_load_n(&gdt[TLS_FIRST / 8 + i], __ATOMIC_RELAXED) : 0);
+	return hc_done(0, ret);
+}
+
+enum lite_next hc_update_descriptor(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
+{
+	u64 gpa = arg[0], desc = arg[1];
+	u32 at = gpa & ~LITE_PAGE_MASK;
+	void *page;
+	int err;
+
+	if (gpa & 7)
+		return hc_done(-EINVAL, ret);
+	err = hc_frame(v, gpa >> 12, &page);
+	if (err)
+		return hc_done(err, ret);
+	__atomic_store_n((u64 *)((char *)page + at), desc, __ATOMIC_RELAXED);
+	if (gpa >> 12 == v->gdt_gfn[0] && at >= TLS_FIRST && at < TLS_END)
+		tls_set(v, (at - TLS_FIRST) / 8, desc);
+	return hc_done(0, ret);
+}

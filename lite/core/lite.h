@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The hypervisor's own objects, and what lite/linux (or lite/user) calls of the core.
+ *
+ * A vCPU's fields belong to its thread. A VM's mmu belongs to who holds vm->lock; the event channel
+ * tables have no lock: see event.c. The core runs either in a light exit (LITE_LIGHT: interrupts
+ * off, guest's IDT) or in the full tier; lite_vcpu.tier says which, and what cannot be done in a
+ * light exit makes lite_handle() return LITE_FULL before anything has changed.
+ */
+#ifndef LITE_LITE_H
+#define LITE_LITE_H
+
+#include "env.h"
+#include "lite/abi/lodge.h"
+
+#define LITE_PAGE_SIZE 4096ull
+#define LITE_PAGE_MASK (~(LITE_PAGE_SIZE - 1))
+
+/* The guest's bounds: 48-bit canonical, and outside of what Xen's ABI reserves for the hypervisor. */
+#define LITE_HOLE_START 0xffff800000000000ull
+#define LITE_HOLE_END	0xffff880000000000ull
+
+#define LITE_VCPUS_MAX 1
+
+/* Selectors in the switcher's GDT; the first three are Linux's own. */
+#define LITE_USER_CS32 0x23
+#define LITE_USER_DS   0x2b
+#define LITE_USER_CS   0x33
+#define LITE_KERN_CS   0x51 /* ring 1 */
+#define LITE_KERN_SS   0x59
+/* What a guest kernel is shown in their place: RPL 0. */
+#define LITE_SHOWN_CS 0xe030
+#define LITE_SHOWN_SS 0xe02b
+
+/* lite_regs.vec beyond the processor's 256 vectors. */
+#define LITE_VEC_SYSCALL   0x100
+#define LITE_VEC_SYSCALL32 0x101
+
+/** struct lite_regs - as the switcher saves them; the order is the switcher's (switcher.S) */
+struct lite_regs {
+	u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	u64 vec, err;
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+/** struct lite_lock - a spin lock without fairness; no static key, no paravirt patching */
+struct lite_lock {
+	u32 held;
+};
+
+static inline bool lite_trylock(struct lite_lock *l)
+{
+	return !__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE);
+}
+
+static inline void lite_lock(struct lite_lock *l)
+{
+	while (!lite_trylock(l))
+		while (__atomic_load_n(&l->held, __ATOMIC_RELAXED))
+			__builtin_ia32_pause();
+}
+
+static inline void lite_unlock(struct lite_lock *l)
+{
+	__atomic_store_n(&l->held, 0, __ATOMIC_RELEASE); /* pairs with lite_trylock()'s acquire */
+}
+
+enum lite_tier { LITE_LIGHT, LITE_FULLTIER };
+
+/** enum lite_next - what lite_handle() wants done next */
+enum lite_next {
+	LITE_RESUME, /* enter the guest */
+	LITE_FULL,   /* light only: nothing has changed; call again in the full tier */
+	LITE_WANT,   /* satisfy lite_vcpu.want in the full tier, call again with the same vec; with
+			LITE_WANT_NONE: a long batch lets the host have its turn */
+	LITE_BLOCK,  /* sleep until an event, the timer or a signal, then lite_prepare() */
+	LITE_EXIT,   /* to the VMM: lite_vcpu.exit is filled */
+	LITE_DEAD,   /* lite_vm.why is set; exit is filled (LODGE_EXIT_KILLED) */
+};
+
+enum lite_want {
+	LITE_WANT_NONE,
+	LITE_WANT_POOL,	 /* fill vm->pool */
+	LITE_WANT_FRAME, /* make guest frame want_gfn resident: set its lite_frame.pa */
+};
+
+/**
+ * struct lite_frame - one guest frame
+ * @pa:	    host physical address; 0 while not resident. Set once, by the environment
+ * @shadow: first shadow page of this gfn: an index into the mmu's table, 0 for none
+ * @flags:  FRAME_*, mmu.h
+ */
+struct lite_frame {
+	u64 pa;
+	u32 shadow;
+	u16 flags;
+	u16 pad;
+};
+
+/** struct lite_slot - guest frames [gfn, gfn + nr); set before the first vCPU runs, then constant */
+struct lite_slot {
+	u64 gfn, nr;
+	bool readonly;
+	struct lite_frame *frame; /* nr of them */
+};
+
+#include "mmu.h"
+
+/** struct lite_trap - an entry of the guest's trap table, checked when it was set */
+struct lite_trap {
+	u64 address; /* 0: none */
+	u8 dpl;	     /* lowest ring that may use it by int n */
+	bool mask;   /* events are masked on entry */
+};
+
+enum lite_callback { /* Xen's CALLBACKTYPE_* */
+	LITE_CB_EVENT = 0,
+	LITE_CB_FAILSAFE = 1,
+	LITE_CB_SYSCALL = 2,
+	LITE_CB_NMI = 4,
+	LITE_CB_SYSENTER = 5,
+	LITE_CB_SYSCALL32 = 7,
+	LITE_CB_MAX = 8,
+};
+
+/* lite_vcpu.changed: what the world switch has to carry into its own pages before the next entry */
+#define LITE_CH_TRAPS  (1 << 0) /* traps[], callback[] */
+#define LITE_CH_TLS    (1 << 1) /* tls[] */
+#define LITE_CH_ROOT   (1 << 2) /* root_pa */
+#define LITE_CH_VI     (1 << 3) /* vi, vi_pa */
+#define LITE_CH_TIMER  (1 << 4) /* deadline */
+#define LITE_CH_DEBUG  (1 << 5) /* dr[], dr7 */
+#define LITE_CH_ALL    0x3f
+
+struct lite_vcpu {
+	struct lite_vm *vm;
+	u32 id;
+	enum lite_tier tier;
+	struct lite_regs r;
+	u64 cr2;     /* the processor's, of the exit that is being handled */
+	bool kernel; /* in the guest's kernel; swapping it swaps the GS bases (lite_set_mode()) */
+	u64 fs_base, gs_base, gs_other;
+	u16 ds, es, fs, gs;
+	u64 kernel_sp; /* from stack_switch; outside of the hole, canonical */
+	u32 changed;   /* LITE_CH_* */
+
+	u64 kroot, uroot; /* gfns of the guest's L4 tables */
+	u64 root_pa;	  /* the shadow root to load */
+
+	struct lite_trap trap[256];
+	struct lite_trap callback[LITE_CB_MAX];
+	u64 gdt_gfn[16]; /* the guest's GDT: looked at for TLS only */
+	u64 tls[3];	 /* checked descriptors 0x60, 0x68, 0x70 */
+	u64 dr[4], dr6, dr7;
+	u8 iopl;
+	u64 iobmp_va;
+	u32 iobmp_ports;
+
+	struct vcpu_info *vi; /* in guest memory; hostile */
+	u64 vi_pa;
+	u64 deadline;	      /* ns of guest time; 0: none */
+	u64 runstate_va;      /* where the guest wants its run states told; 0: nowhere. sched.c */
+	u64 run_since, run_time[4];
+	u32 run_state;	      /* RUNSTATE_* since run_since */
+	u32 poll;	      /* atomic; enum sched_poll_state, vsched.h */
+	u16 virq_port[24];    /* by VIRQ_*; 0: not bound */
+
+	enum lite_want want;
+	u64 want_gfn;
+	u32 multi_done, batch_done; /* of the hypercall that is being repeated after LITE_WANT */
+	u64 multi_result;	    /* of a multicall's entry, until it could be written */
+	u32 budget;		    /* entries of batches that this call may still do */
+	bool io_pending;	    /* a PIO read waits for lite_complete_io() */
+
+	struct lodge_run exit;
+	struct lodge_stats stats;
+};
+
+struct lite_port {
+	u8 type; /* event.h */
+	u8 vcpu;
+	u16 virq;
+};
+
+/**
+ * struct lite_vm - a guest
+ * @dmap:	virtual address of physical 0 in the direct map: dmap + pa is where a page can be read
+ * @hole_va:	where the hypervisor's part of guest address space begins; the M2P is there
+ * @m2p:	the table that the guest reads; @frames entries
+ * @frames:	what the guest is told it has
+ * @why:	first reason for its death
+ */
+struct lite_vm {
+	struct lite_lock lock; /* mmu */
+	u64 dmap;
+	u64 hole_va;
+	u64 phys_bits; /* of the processor */
+	struct lite_slot slot[LODGE_SLOTS_MAX];
+	u32 slots;
+	struct lite_mmu mmu;
+	struct lite_vcpu *vcpu[LITE_VCPUS_MAX];
+	u32 vcpus;
+	u64 frames;
+	u64 *m2p;
+	u64 shared_gfn;
+	struct shared_info *shared; /* in guest memory; hostile */
+	u64 bus_gpa;		    /* for LODGE_HC_BUS; 0: none */
+	u32 ports_host;
+	u32 port_next;
+	struct lite_port port[LODGE_PORTS_MAX];
+	u64 tsc0;
+	u32 tsc_mul;
+	s32 tsc_shift;
+	u64 wall_sec; /* at tsc0 */
+	u32 wall_nsec;
+	u64 xcr0;     /* state components that the guest may use */
+	bool has_smap; /* CR4.SMAP is on: ring 1 runs with EFLAGS.AC */
+	bool dead;
+	char why[256];
+};
+
+/* trap.c */
+
+/**
+ * lite_handle - serve the exit that v->r.vec (and cr2, err) tell of
+ *
+ * v->tier is set by the caller. In the full tier the caller has disabled preemption. Not for
+ * interrupts, NMIs and machine checks, which are the host's.
+ */
+enum lite_next lite_handle(struct lite_vcpu *v);
+
+/**
+ * lite_prepare - before any entry that does not follow a LITE_RESUME: timer, pending events
+ *
+ * Return: LITE_RESUME, LITE_WANT, LITE_DEAD (or LITE_FULL in a light exit).
+ */
+enum lite_next lite_prepare(struct lite_vcpu *v);
+
+/** lite_complete_io - the VMM's answer to a PIO read */
+void lite_complete_io(struct lite_vcpu *v, u32 data);
+
+/** lite_kill - the guest broke a rule; the first reason is kept. Returns LITE_DEAD */
+enum lite_next lite_kill(struct lite_vcpu *v, const char *why);
+
+/** lite_set_mode - to the guest's kernel or user mode */
+void lite_set_mode(struct lite_vcpu *v, bool kernel);
+
+/* 48-bit canonical and not the hypervisor's: [va, va + len) */
+static inline bool lite_va_ok(u64 va, u64 len)
+{
+	u64 last = va + len - 1;
+
+	if (!len || last < va)
+		return !len;
+	if (last < 0x800000000000ull)
+		return true;
+	return va >= LITE_HOLE_END || (va >= 0xffff800000000000ull && last < LITE_HOLE_START);
+}
+
+static inline bool lite_va_canonical(u64 va)
+{
+	return (u64)((s64)(va << 16) >> 16) == va;
+}
+
+static inline void *lite_ptr(const struct lite_vm *vm, u64 pa)
+{
+	return (void *)(vm->dmap + pa);
+}
+
+/** lite_frame - the frame of @gfn, or NULL; @slot may be NULL */
+struct lite_frame *lite_frame(struct lite_vm *vm, u64 gfn, struct lite_slot **slot);
+
+/** lite_gfn_ptr - @gfn's memory; NULL: -EINVAL no such frame, -EAGAIN not resident (v->want set) */
+int lite_gfn_ptr(struct lite_vcpu *v, u64 gfn, void **out);
+
+/* init.c */
+/** lite_vm_init - @vm zeroed, with dmap, hole_va, phys_bits, xcr0 and the clock fields set */
+void lite_vm_init(struct lite_vm *vm);
+/** lite_vm_start - slots are complete: shared_info resident, m2p filled. 0 or -errno */
+int lite_vm_start(struct lite_vm *vm, const struct lodge_pv *pv);
+void lite_vcpu_init(struct lite_vcpu *v, struct lite_vm *vm, u32 id);
+int lite_state_set(struct lite_vcpu *v, const struct lodge_state *s);
+void lite_state_get(struct lite_vcpu *v, struct lodge_state *s);
+
+/* event.c, time.c */
+/** lite_port_raise - from outside (irqfd): any context, any CPU. Out of range is ignored */
+void lite_port_raise(struct lite_vm *vm, u32 port);
+/** lite_time_now - ns of guest time */
+u64 lite_time_now(const struct lite_vm *vm);
+/** lite_event_pending - an upcall is pending (masked or not): a blocked vCPU wakes up */
+bool lite_event_pending(const struct lite_vcpu *v);
+
+#endif

@@ -266,7 +266,7 @@ static void console_resized(void *arg)
 		return;
 	vd->tp->config_changed(vd);
 	if (load_once(&vd->active) && vdev_has(vd, VIRTIO_CONSOLE_F_SIZE))
-		vd->tp->irq(vd, true);
+		vd->tp->irq(vd, VDEV_IRQ_CONFIG);
 }
 
 static const struct chardev_client console_client = {

@@ -5,8 +5,10 @@
  * changes a register stores to the page before the write that caused it returns.
  *
  * Not here: what the writes mean to the device (vdev.c), how the guest reaches this code
- * (host/bus.c). Register writes run under vmmio.lock. The transport calls run in the device's
- * threads, for which vdev.c may be waiting under both locks: they take config_lock at most.
+ * (host/bus.c), the transport that has these registers but other interrupts (pvbus.c).
+ *
+ * Register writes run under vmmio.lock. The transport calls run in the device's threads, for which
+ * vdev.c may be waiting under both locks: they take config_lock at most.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -37,7 +39,7 @@ static void put(struct vmmio *m, uint32_t off, uint32_t val)
  * vCPU and device threads both change the status. Whoever stores last has looked at vd->status
  * after its store, and found what it had stored: a stale value cannot stay.
  */
-static void publish_status(struct vmmio *m)
+void vmmio_publish_status(struct vmmio *m)
 {
 	uint32_t status;
 
@@ -90,12 +92,13 @@ static void publish_config(struct vmmio *m)
 }
 
 /* Transport call, any thread. */
-static void mmio_irq(struct vdev *vd, bool config)
+static void mmio_irq(struct vdev *vd, int queue)
 {
 	struct vmmio *m = container_of(vd->tp, struct vmmio, tp);
+	bool config = queue == VDEV_IRQ_CONFIG;
 
 	if (config)
-		publish_status(m); /* it may tell of NEEDS_RESET */
+		vmmio_publish_status(m); /* it may tell of NEEDS_RESET */
 	/* Before the edge: the guest's handler reads the register, then clears what it has read. */
 	__atomic_fetch_or(reg(m, VIRTIO_MMIO_INTERRUPT_STATUS),
 			  config ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING,
@@ -118,28 +121,16 @@ static void publish_reset(struct vmmio *m)
 	publish_config(m);
 }
 
-int vmmio_create(struct vdev *vd, struct vmmio **out)
+int vmmio_init(struct vmmio *m, struct vdev *vd)
 {
-	struct vmmio *m;
-	int ret;
-
 	assert(vd->config_len <= VMMIO_PAGE_SIZE - VIRTIO_MMIO_CONFIG);
-	m = calloc(1, sizeof(*m));
-	if (!m)
-		return -ENOMEM;
 	m->vd = vd;
+	m->irq_fd = -1;
 	m->tp = (struct vdev_transport){ .irq = mmio_irq, .config_changed = mmio_config_changed };
 	m->page = mmap(NULL, VMMIO_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		       -1, 0);
-	if (m->page == MAP_FAILED) {
-		ret = -errno;
-		goto out_free;
-	}
-	m->irq_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (m->irq_fd < 0) {
-		ret = -errno;
-		goto out_unmap;
-	}
+	if (m->page == MAP_FAILED)
+		return -errno;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->config_lock, NULL);
 	put(m, VIRTIO_MMIO_MAGIC_VALUE, MAGIC);
@@ -152,12 +143,39 @@ int vmmio_create(struct vdev *vd, struct vmmio **out)
 	put(m, VIRTIO_MMIO_SHM_BASE_LOW, ~0u);
 	put(m, VIRTIO_MMIO_SHM_BASE_HIGH, ~0u);
 	publish_reset(m);
-	publish_status(m);
+	vmmio_publish_status(m);
 	vd->tp = &m->tp;
+	return 0;
+}
+
+void vmmio_fini(struct vmmio *m)
+{
+	m->vd->tp = NULL;
+	munmap(m->page, VMMIO_PAGE_SIZE);
+	pthread_mutex_destroy(&m->lock);
+	pthread_mutex_destroy(&m->config_lock);
+}
+
+int vmmio_create(struct vdev *vd, struct vmmio **out)
+{
+	struct vmmio *m;
+	int ret;
+
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	ret = vmmio_init(m, vd);
+	if (ret)
+		goto out_free;
+	m->irq_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (m->irq_fd < 0) {
+		ret = -errno;
+		goto out_fini;
+	}
 	*out = m;
 	return 0;
-out_unmap:
-	munmap(m->page, VMMIO_PAGE_SIZE);
+out_fini:
+	vmmio_fini(m);
 out_free:
 	free(m);
 	return ret;
@@ -165,11 +183,8 @@ out_free:
 
 void vmmio_destroy(struct vmmio *m)
 {
-	m->vd->tp = NULL;
 	close(m->irq_fd);
-	munmap(m->page, VMMIO_PAGE_SIZE);
-	pthread_mutex_destroy(&m->lock);
-	pthread_mutex_destroy(&m->config_lock);
+	vmmio_fini(m);
 	free(m);
 }
 
@@ -258,7 +273,7 @@ static void write_reg_locked(struct vmmio *m, uint32_t off, uint32_t val)
 		else
 			vdev_queue_disable(m->vd, m->queue_sel);
 		publish_queue(m);
-		publish_status(m); /* a bad ring breaks the device */
+		vmmio_publish_status(m); /* a bad ring breaks the device */
 		break;
 	case VIRTIO_MMIO_STATUS:
 		if (val > UINT8_MAX)
@@ -266,7 +281,7 @@ static void write_reg_locked(struct vmmio *m, uint32_t off, uint32_t val)
 		vdev_set_status(m->vd, val);
 		if (!val)
 			publish_reset(m);
-		publish_status(m);
+		vmmio_publish_status(m);
 		break;
 	default:
 		write_queue(m, off, val);

@@ -41,6 +41,19 @@ struct vmmio {
 	pthread_mutex_t config_lock; /* configuration space in @page; innermost, never waits */
 };
 
+/**
+ * vmmio_init - the register page alone, for a transport that embeds it; undone by vmmio_fini()
+ * @m: zeroed
+ *
+ * The caller replaces tp.irq, which needs irq_fd, before anything can interrupt. Return: 0 or
+ * -errno.
+ */
+int vmmio_init(struct vmmio *m, struct vdev *vd);
+void vmmio_fini(struct vmmio *m);
+
+/** vmmio_publish_status - bring the page's status up to date; any thread */
+void vmmio_publish_status(struct vmmio *m);
+
 /** vmmio_create - connect @vd to a new register page; 0 or -errno */
 int vmmio_create(struct vdev *vd, struct vmmio **out);
 

@@ -260,7 +260,7 @@ static void rx_failed(struct net_pair *p, int error)
 	log_err("%s: %s: %s; the link is down", vd->label, p->be->ops->name, strerror(error));
 	p->dev->config.status &= ~VIRTIO_NET_S_LINK_UP;
 	vd->tp->config_changed(vd);
-	vd->tp->irq(vd, true);
+	vd->tp->irq(vd, VDEV_IRQ_CONFIG);
 }
 
 /* No buffers. True: some came after all; false: a kick will tell. */

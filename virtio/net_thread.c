@@ -47,21 +47,18 @@ static void net_arm(struct net_pair *p)
 	p->armed = events;
 }
 
-/* Both queues share the interrupt: one is enough for a frame and the answer to it. */
+/* Where the queues share the interrupt, one is enough for a frame and the answer to it. */
 static void net_flush(struct net_pair *p)
 {
-	bool irq = false;
+	bool tx = vq_flush(p->tx.vq), rx = vq_flush(p->rx.vq);
+	struct vdev *vd = &p->dev->vd;
 
-	if (vq_flush(p->tx.vq)) {
-		p->tx.vq->stat_irqs++;
-		irq = true;
-	}
-	if (vq_flush(p->rx.vq)) {
-		p->rx.vq->stat_irqs++;
-		irq = true;
-	}
-	if (irq)
-		p->dev->vd.tp->irq(&p->dev->vd, false);
+	p->tx.vq->stat_irqs += tx;
+	p->rx.vq->stat_irqs += rx;
+	if (tx && (!rx || vd->tp->irq_per_queue))
+		vd->tp->irq(vd, p->tx.vq - vd->vq);
+	if (rx)
+		vd->tp->irq(vd, p->rx.vq - vd->vq);
 }
 
 static unsigned int net_event(struct net_pair *p, const struct epoll_event *ev)

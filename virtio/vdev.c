@@ -120,7 +120,7 @@ static bool needs_reset(struct vdev *vd)
 	if (old & S_NEEDS_RESET)
 		return false;
 	if (old & S_DRIVER_OK && vd->tp)
-		vd->tp->irq(vd, true);
+		vd->tp->irq(vd, VDEV_IRQ_CONFIG);
 	return true;
 }
 
@@ -277,7 +277,7 @@ void vdev_flush(struct vdev *vd, struct vq *vq)
 	if (!vq_flush(vq))
 		return;
 	vq->stat_irqs++;
-	vd->tp->irq(vd, false);
+	vd->tp->irq(vd, vq - vd->vq);
 }
 
 void vdev_print_stats(struct vdev *vd, FILE *out)

@@ -66,13 +66,16 @@ struct vdev_ops {
 
 /**
  * struct vdev_transport - what a device may ask of the thing that connects it to the guest
- * @irq:	    used buffers (config == false) or a configuration change; any thread
+ * @irq:	    used buffers in a queue, or VDEV_IRQ_CONFIG: a configuration change; any thread
  * @config_changed: republish vdev.config to the guest, bump the generation; any thread
+ * @irq_per_queue:  an interrupt reaches the driver of its own queue only; else one serves for all
  */
 struct vdev_transport {
-	void (*irq)(struct vdev *vd, bool config);
+	void (*irq)(struct vdev *vd, int queue);
 	void (*config_changed)(struct vdev *vd);
+	bool irq_per_queue;
 };
+#define VDEV_IRQ_CONFIG (-1)
 
 struct vdev {
 	const struct vdev_ops *ops;

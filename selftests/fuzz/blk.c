@@ -207,7 +207,7 @@ static const struct vdev_ops toy_ops = {
 	.name = "blk", .id = VIRTIO_ID_BLOCK, .activate = toy_activate, .quiesce = toy_quiesce
 };
 
-static void no_irq(struct vdev *vd, bool config)
+static void no_irq(struct vdev *vd, int queue)
 {
 }
 

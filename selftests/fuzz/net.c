@@ -185,7 +185,7 @@ static void toy_quiesce(struct vdev *vd)
 
 static struct vdev_ops toy_ops;
 
-static void no_irq(struct vdev *vd, bool config)
+static void no_irq(struct vdev *vd, int queue)
 {
 }
 

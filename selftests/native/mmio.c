@@ -431,13 +431,13 @@ static void interrupt_status(void)
 	start();
 	vdrv_start(&d, m, ALL, 1, 8);
 	ksft_check(!irq_raised());
-	echo.vd.tp->irq(&echo.vd, false);
+	echo.vd.tp->irq(&echo.vd, 0);
 	ksft_eq(rd(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	ksft_check(irq_raised());
 	/* The accelerator swallows this acknowledgement; the next edges must come all the same. */
-	echo.vd.tp->irq(&echo.vd, false);
+	echo.vd.tp->irq(&echo.vd, 0);
 	ksft_check(irq_raised());
-	echo.vd.tp->irq(&echo.vd, true);
+	echo.vd.tp->irq(&echo.vd, VDEV_IRQ_CONFIG);
 	ksft_check(irq_raised());
 	ksft_eq(rd(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
 	/* Exactly the bits written are cleared. */
@@ -448,7 +448,7 @@ static void interrupt_status(void)
 	ksft_eq(rd(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	wr(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
 	ksft_eq(rd(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
-	echo.vd.tp->irq(&echo.vd, true);
+	echo.vd.tp->irq(&echo.vd, VDEV_IRQ_CONFIG);
 	wr(VIRTIO_MMIO_STATUS, 0);
 	ksft_eq(rd(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 }

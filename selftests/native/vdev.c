@@ -69,9 +69,9 @@ static const struct vdev_ops toy_ops = {
 	.stats = toy_stats,
 };
 
-static void toy_irq(struct vdev *v, bool is_config)
+static void toy_irq(struct vdev *v, int queue)
 {
-	__atomic_fetch_add(&irqs[is_config], 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&irqs[queue == VDEV_IRQ_CONFIG], 1, __ATOMIC_SEQ_CST);
 }
 
 static const struct vdev_transport toy_tp = { .irq = toy_irq };

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * #GP: instructions that the guest's kernel executes as if it ran in ring 0, port I/O, and int n.
+ *
+ * Called by trap.c, in the full tier only, by the vCPU's thread. The instruction is fetched once
+ * and decoded from that copy. No memory operand is ever followed: what has one (string I/O, lgdt,
+ * invlpg) is the guest's own #GP. A paravirtualized kernel needs none of them.
+ */
+#include "trap.h"
+#include "hypercall.h"
+
+#define CR0_SHOWN   0x80050033ull /* PG AM WP NE ET MP PE */
+#define CR4_SHOWN   0x00010620ull /* FSGSBASE OSXMMEXCPT OSFXSR PAE */
+#define CR4_OSXSAVE 0x00040000ull
+
+/* Ports that the VMM answers; all others float: nothing is there. */
+#define PIO_VMM_FIRST 0x500
+#define PIO_VMM_END   0x700
+
+/**
+ * struct insn - one instruction
+ * @b:	 bytes, @len of them could be read
+ * @at:	 the next byte to look at
+ */
+struct insn {
+	u8 b[15];
+	u8 len, at;
+	u8 rex;
+	bool op16, rep;
+};
+
+static int insn_fetch(struct lite_vcpu *v, struct insn *in)
+{
+	u64 rip = v->r.rip;
+	size_t here = LITE_PAGE_SIZE - (rip & ~LITE_PAGE_MASK);
+	int ret;
+
+	memset(in, 0, sizeof(*in));
+	in->len = sizeof(in->b);
+	ret = mmu_read(v, in->b, rip, in->len);
+	if (ret == -EFAULT && here < in->len) {
+		in->len = here;
+		ret = mmu_read(v, in->b, rip, in->len);
+	}
+	return ret;
+}
+
+/* The next byte; past what could be read, one that no caller accepts as an opcode. */
+static u8 insn_next(struct insn *in)
+{
+	return in->at < in->len ? in->b[in->at++] : (in->at = sizeof(in->b) + 1, 0xd6);
+}
+
+static bool insn_cut(const struct insn *in)
+{
+	return in->at > in->len;
+}
+
+/* Prefixes, in any order; a REX counts only right before the opcode. Returns the opcode. */
+static u8 insn_opcode(struct insn *in, bool bits64)
+{
+	u8 b;
+
+	for (;;) {
+		b = insn_next(in);
+		switch (b) {
+		case 0x66:
+			in->op16 = true;
+			break;
+		case 0xf2:
+		case 0xf3:
+			in->rep = true;
+			break;
+		case 0x26:
+		case 0x2e:
+		case 0x36:
+		case 0x3e:
+		case 0x64:
+		case 0x65:
+		case 0x67:
+			break;
+		default:
+			if (!bits64 || (b & 0xf0) != 0x40)
+				return b;
+			in->rex = b;
+			continue;
+		}
+		in->rex = 0;
+	}
+}
+
+static u64 *reg(struct lite_regs *r, unsigned int n)
+{
+	switch (n & 15) {
+	case 0:
+		return &r->rax;
+	case 1:
+		return &r->rcx;
+	case 2:
+		return &r->rdx;
+	case 3:
+		return &r->rbx;
+	case 4:
+		return &r->rsp;
+	case 5:
+		return &r->rbp;
+	case 6:
+		return &r->rsi;
+	case 7:
+		return &r->rdi;
+	case 8:
+		return &r->r8;
+	case 9:
+		return &r->r9;
+	case 10:
+		return &r->r10;
+	case 11:
+		return &r->r11;
+	case 12:
+		return &r->r12;
+	case 13:
+		return &r->r13;
+	case 14:
+		return &r->r14;
+	default:
+		return &r->r15;
+	}
+}
+
+static enum lite_next refuse(struct lite_vcpu *v)
+{
+	return trap_inject(v, TRAP_GP, true, v->r.err);
+}
+
+static enum lite_next done(struct lite_vcpu *v, const struct insn *in)
+{
+	v->r.rip += in->at;
+	return LITE_RESUME;
+}
+
+/* --- port I/O ------------------------------------------------------------------------------ */
+
+/* Xen's rules: the guest's kernel always, its user by the IOPL or a bitmap in guest memory. */
+static int pio_allowed(struct lite_vcpu *v, u32 port, u32 size, bool *allowed)
+{
+	u8 map[2] = { 0xff, 0xff };
+	u32 mask = ((1u << size) - 1) << (port & 7);
+	int ret;
+
+	*allowed = v->kernel || v->iopl == 3;
+	if (*allowed || port + size > v->iobmp_ports)
+		return 0;
+	ret = mmu_read(v, map, v->iobmp_va + port / 8, mask > 0xff ? 2 : 1);
+	if (ret == -EAGAIN || ret == -EBUSY)
+		return ret;
+	*allowed = !ret && !((map[0] | (u32)map[1] << 8) & mask);
+	return 0;
+}
+
+/* Nothing answers. But a guest that waits for the timer chip to count must not wait for ever. */
+static u32 pio_float(u32 port)
+{
+	return (port & ~3u) == 0x40 || port == 0x61 ? 0 : 0xffffffff;
+}
+
+static enum lite_next emul_pio(struct lite_vcpu *v, struct insn *in, u8 op)
+{
+	u32 size = !(op & 1) ? 1 : in->op16 ? 2 : 4;
+	bool write = op & 2, allowed;
+	u32 port = (u16)v->r.rdx;
+	int ret;
+
+	if (!(op & 8))
+		port = insn_next(in);
+	if (insn_cut(in))
+		return refuse(v);
+	ret = pio_allowed(v, port, size, &allowed);
+	if (ret)
+		return trap_error(v, ret, "an I/O bitmap that cannot be read");
+	if (!allowed)
+		return refuse(v);
+	v->exit.io.size = size;
+	if (port >= PIO_VMM_FIRST && port + size <= PIO_VMM_END) {
+		memset(&v->exit, 0, sizeof(v->exit));
+		v->exit.reason = LODGE_EXIT_PIO;
+		v->exit.io.port = port;
+		v->exit.io.size = size;
+		v->exit.io.write = write;
+		if (write)
+			v->exit.io.data = size == 4 ? v->r.rax : v->r.rax & ((1u << size * 8) - 1);
+		v->io_pending = !write;
+		done(v, in);
+		return LITE_EXIT;
+	}
+	if (!write) {
+		v->io_pending = true;
+		lite_complete_io(v, pio_float(port));
+	}
+	return done(v, in);
+}
+
+/* --- MSRs, control and debug registers ------------------------------------------------------ */
+
+static enum lite_next emul_msr(struct lite_vcpu *v, struct insn *in, bool write)
+{
+	struct lite_regs *r = &v->r;
+	u64 val = (u32)r->rax | r->rdx << 32;
+
+	if (write) {
+		if (msr_write(v, r->rcx, val))
+			return refuse(v);
+	} else {
+		if (msr_read(v, r->rcx, &val))
+			return refuse(v);
+		r->rax = (u32)val;
+		r->rdx = val >> 32;
+	}
+	return done(v, in);
+}
+
+static enum lite_next emul_cr_write(struct lite_vcpu *v, struct insn *in, unsigned int cr, u64 val)
+{
+	int ret;
+
+	switch (cr) {
+	case 0: /* its bits are the hypervisor's; the guest's kernel sets them as it boots */
+	case 4:
+		return done(v, in);
+	case 2:
+		__atomic_store_n(&v->vi->arch.cr2, val, __ATOMIC_RELAXED);
+		return done(v, in);
+	case 3:
+		ret = mmu_new_base(v, (val & 0x000ffffffffff000ull) >> 12, false);
+		if (ret == -EAGAIN || ret == -EBUSY)
+			return trap_error(v, ret, "a root that cannot be read");
+		return ret ? refuse(v) : done(v, in);
+	default:
+		return trap_inject(v, TRAP_UD, false, 0);
+	}
+}
+
+static enum lite_next emul_cr_read(struct lite_vcpu *v, struct insn *in, unsigned int cr, u64 *to)
+{
+	switch (cr) {
+	case 0:
+		*to = CR0_SHOWN;
+		break;
+	case 2:
+		*to = __atomic_load_n(&v->vi->arch.cr2, __ATOMIC_RELAXED);
+		break;
+	case 3:
+		*to = v->kroot << 12;
+		break;
+	case 4:
+		*to = CR4_SHOWN | (cpuid_xcr0(v->vm) ? CR4_OSXSAVE : 0);
+		break;
+	default:
+		return trap_inject(v, TRAP_UD, false, 0);
+	}
+	return done(v, in);
+}
+
+/* mov to or from CRn (0x20, 0x22), DRn (0x21, 0x23) */
+static enum lite_next emul_mov(struct lite_vcpu *v, struct insn *in, u8 op)
+{
+	u8 modrm = insn_next(in);
+	unsigned int n = (modrm >> 3 & 7) | (in->rex & 4 ? 8 : 0);
+	u64 *gpr = reg(&v->r, (modrm & 7) | (in->rex & 1 ? 8 : 0));
+	u64 val;
+
+	if (insn_cut(in))
+		return refuse(v);
+	if (op == 0x20)
+		return emul_cr_read(v, in, n, gpr);
+	if (op == 0x22)
+		return emul_cr_write(v, in, n, *gpr);
+	if (n > 7)
+		return trap_inject(v, TRAP_UD, false, 0);
+	if (op == 0x23)
+		return debugreg_set(v, n, *gpr) ? refuse(v) : done(v, in);
+	if (debugreg_get(v, n, &val))
+		return refuse(v);
+	*gpr = val;
+	return done(v, in);
+}
+
+/* 0f 01 */
+static enum lite_next emul_group7(struct lite_vcpu *v, struct insn *in)
+{
+	u8 modrm = insn_next(in);
+	struct lite_regs *r = &v->r;
+	u64 base = v->gs_base;
+
+	if (insn_cut(in) || modrm < 0xc0)
+		return refuse(v);
+	switch (modrm) {
+	case 0xd1: /* xsetbv: the processor's XCR0 stays what it is */
+		if ((u32)r->rcx || ((u32)r->rax | r->rdx << 32) != cpuid_xcr0(v->vm))
+			return refuse(v);
+		return done(v, in);
+	case 0xf8: /* swapgs */
+		v->gs_base = v->gs_other;
+		v->gs_other = base;
+		return done(v, in);
+	}
+	switch (modrm >> 3 & 7) {
+	case 4: /* smsw, which traps when the host uses UMIP */
+		*reg(r, (modrm & 7) | (in->rex & 1 ? 8 : 0)) = CR0_SHOWN;
+		return done(v, in);
+	case 6: /* lmsw */
+		return done(v, in);
+	}
+	return refuse(v);
+}
+
+static enum lite_next emul_0f(struct lite_vcpu *v, struct insn *in)
+{
+	u8 op = insn_next(in);
+
+	switch (op) {
+	case 0x01:
+		return emul_group7(v, in);
+	case 0x06: /* clts */
+	case 0x08: /* invd */
+	case 0x09: /* wbinvd */
+		return done(v, in);
+	case 0x20:
+	case 0x21:
+	case 0x22:
+	case 0x23:
+		return emul_mov(v, in, op);
+	case 0x30:
+		return emul_msr(v, in, true);
+	case 0x32:
+		return emul_msr(v, in, false);
+	default:
+		return refuse(v);
+	}
+}
+
+/* --- the rest ------------------------------------------------------------------------------- */
+
+/* The guest's kernel may use any entry of its trap table, its user those for ring 3. */
+static enum lite_next emul_int(struct lite_vcpu *v, struct insn *in)
+{
+	u8 n = insn_next(in);
+	const struct lite_trap *t = &v->trap[n];
+
+	if (insn_cut(in))
+		return refuse(v);
+	if (t->address && (v->kernel || t->dpl == 3))
+		return trap_inject_at(v, n, v->r.rip + in->at, false, 0);
+	return trap_inject(v, TRAP_GP, true, GP_IDT(n));
+}
+
+static enum lite_next emul_hlt(struct lite_vcpu *v, struct insn *in)
+{
+	vi_mask_set(v, false);
+	done(v, in);
+	return vi_pending(v) ? LITE_RESUME : LITE_BLOCK;
+}
+
+static enum lite_next emul_kernel(struct lite_vcpu *v, struct insn *in, u8 op)
+{
+	switch (op) {
+	case 0x0f:
+		return emul_0f(v, in);
+	case 0xf4:
+		return emul_hlt(v, in);
+	case 0xfa: /* cli, sti: events are the only interrupts */
+	case 0xfb:
+		vi_mask_set(v, op == 0xfa);
+		return done(v, in);
+	default:
+		return refuse(v);
+	}
+}
+
+enum lite_next emul_gp(struct lite_vcpu *v)
+{
+	bool bits64 = v->kernel || (v->r.cs & 0xfff8) != (LITE_USER_CS32 & 0xfff8);
+	struct insn in;
+	int ret;
+	u8 op;
+
+	if (v->tier == LITE_LIGHT)
+		return LITE_FULL;
+	ret = insn_fetch(v, &in);
+	if (ret == -EAGAIN || ret == -EBUSY)
+		return trap_error(v, ret, "an instruction that cannot be read");
+	if (ret)
+		return refuse(v);
+	op = insn_opcode(&in, bits64);
+	if (insn_cut(&in))
+		return refuse(v);
+	switch (op) {
+	case 0xcd:
+		return emul_int(v, &in);
+	case 0xe4:
+	case 0xe5:
+	case 0xe6:
+	case 0xe7:
+	case 0xec:
+	case 0xed:
+	case 0xee:
+	case 0xef:
+		return emul_pio(v, &in, op);
+	default:
+		return v->kernel ? emul_kernel(v, &in, op) : refuse(v);
+	}
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * HYPERVISOR_iret: how the guest's kernel leaves a trap, an event or a system call.
+ *
+ * Called by trap.c in either tier, by the vCPU's thread. Of the frame only the meaning is taken,
+ * never a selector: lite_prepare() puts the ones that the guest may have, and turns a target that
+ * is not canonical into a #GP at that target, in the mode that the frame leads to.
+ */
+#include "trap.h"
+
+enum lite_next iret_hypercall(struct lite_vcpu *v)
+{
+	struct lite_regs *r = &v->r;
+	struct iret_context f;
+	int ret = mmu_read(v, &f, r->rsp, sizeof(f));
+
+	if (ret)
+		return trap_error(v, ret, "iret from a stack that cannot be read");
+	r->rip = f.rip;
+	r->rsp = f.rsp;
+	r->rflags = (f.rflags & FLAGS_GUEST) | FLAGS_SET;
+	if ((f.cs & 3) == 3) {
+		lite_set_mode(v, false);
+		r->cs = (f.cs & 0xfff8) == (LITE_USER_CS32 & 0xfff8) ? LITE_USER_CS32
+								     : LITE_USER_CS;
+		r->ss = LITE_USER_DS;
+	} else {
+		r->cs = LITE_KERN_CS;
+		r->ss = LITE_KERN_SS;
+	}
+	if (f.flags & VGCF_in_syscall) {
+		/* The frame has nothing of use in their places: what SYSRET leaves in them. */
+		r->rcx = r->rip;
+		r->r11 = r->rflags;
+	} else {
+		r->rcx = f.rcx;
+		r->r11 = f.r11;
+	}
+	r->rax = f.rax;
+	vi_mask_set(v, !(f.rflags & FLAG_IF));
+	v->stats.hypercalls[__HYPERVISOR_iret]++;
+	return LITE_RESUME;
+}

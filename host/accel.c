@@ -9,7 +9,7 @@
 #include "accel.h"
 #include "util.h"
 
-static const struct accel_ops *const accels[] = { &accel_kvm };
+static const struct accel_ops *const accels[] = { &accel_kvm, &accel_lite };
 
 const char *accel_names(void)
 {
@@ -26,9 +26,11 @@ const char *accel_names(void)
 int accel_find(const char *name, const struct accel_ops **out, struct err *err)
 {
 	bool any = !strcmp(name, "auto");
-	struct err first = { 0 }, e;
+	char all[sizeof(err->msg)] = "";
+	struct err e;
+	size_t n = 0;
 	unsigned int i;
-	int ret;
+	int ret, first = 0;
 
 	for (i = 0; i < ARRAY_SIZE(accels); i++) {
 		if (!any && strcmp(name, accels[i]->name))
@@ -41,12 +43,13 @@ int accel_find(const char *name, const struct accel_ops **out, struct err *err)
 		}
 		if (!any)
 			return err_set(err, ret, "--accel %s: %s", name, e.msg);
-		if (!first.code)
-			first = e;
+		first = first ? first : ret;
+		if (n < sizeof(all))
+			n += snprintf(all + n, sizeof(all) - n, "%s%s: %.120s", n ? "; " : "",
+				      accels[i]->name, e.msg);
 	}
 	if (any)
-		return err_set(err, first.code, "--accel auto: nothing here can run a guest: %s",
-			       first.msg);
+		return err_set(err, first, "--accel auto: nothing here can run a guest: %s", all);
 	return err_set(err, -EINVAL, "--accel: unknown accelerator '%.40s'; use %s", name,
 		       accel_names());
 }

@@ -153,7 +153,7 @@ static int kvm_vm_create(struct accel_vm **out, unsigned int ncpus, struct err *
 	if (!k)
 		return err_set(err, -ENOMEM, "out of memory");
 	k->vm.ops = &accel_kvm;
-	k->vm.caps = ACCEL_CAP_IOEVENTFD | ACCEL_CAP_X86_PC;
+	k->vm.caps = accel_kvm.caps;
 	k->ncpus = ncpus;
 	k->fd = -1;
 	for (i = 0; i < ARRAY_SIZE(k->line); i++)
@@ -406,6 +406,7 @@ static void kvm_vcpu_stats(struct accel_vcpu *vcpu, FILE *out)
 
 const struct accel_ops accel_kvm = {
 	.name = "kvm",
+	.caps = ACCEL_CAP_IOEVENTFD | ACCEL_CAP_X86_PC,
 	.probe = kvm_probe,
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,

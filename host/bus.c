@@ -5,9 +5,11 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "bus.h"
+#include "log.h"
 
 /* Index of the first device that ends after @addr. */
 static unsigned int bus_lower_bound(const struct bus *b, uint64_t addr)
@@ -73,4 +75,20 @@ bool bus_write(const struct bus *b, uint64_t addr, const void *data, unsigned in
 	if (d->write)
 		d->write(d, addr - d->base, data, len);
 	return true;
+}
+
+void bus_exit(const struct bus *bus, const struct vmexit *e)
+{
+	uint8_t *p = e->io.data;
+	uint32_t i;
+
+	/* String instructions come as several items of one port. */
+	for (i = 0; i < e->io.count; i++, p += e->io.size) {
+		bool known = e->io.write ? bus_write(bus, e->io.addr, p, e->io.size)
+					 : bus_read(bus, e->io.addr, p, e->io.size);
+
+		if (!known)
+			log_debug("%s: nobody at %#" PRIx64 " (%s of %u)", bus->name, e->io.addr,
+				  e->io.write ? "write" : "read", e->io.size);
+	}
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "accel.h"
 #include "err.h"
 
 #define BUS_DEVS_MAX 48
@@ -40,5 +41,8 @@ bool bus_read(const struct bus *b, uint64_t addr, void *data, unsigned int len);
 
 /** bus_write - false where nobody answers */
 bool bus_write(const struct bus *b, uint64_t addr, const void *data, unsigned int len);
+
+/** bus_exit - serve a PIO or MMIO exit, all of its items; any vCPU thread */
+void bus_exit(const struct bus *b, const struct vmexit *e);
 
 #endif

@@ -83,9 +83,10 @@ static int mem_open_memfd(struct mem *m, struct err *err)
 	return 0;
 }
 
-int mem_create(struct mem *m, uint64_t size, enum mem_backing backing, struct err *err)
+int mem_create(struct mem *m, uint64_t size, uint64_t low_max, enum mem_backing backing,
+	       struct err *err)
 {
-	uint64_t low = MIN(size, LODGE_RAM_LOW_MAX);
+	uint64_t low = MIN(size, low_max);
 	int flags = MAP_NORESERVE | MAP_FIXED;
 	uint8_t *map, *base;
 	int ret;

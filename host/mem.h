@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guest memory: one mapping, cut into RAM below the device hole and RAM above 4 GiB. It owns the
- * gmem table by which everybody else translates.
+ * Guest memory: one mapping, cut into RAM below the device hole and RAM above 4 GiB where the
+ * machine has such a hole. It owns the gmem table by which everybody else translates.
  *
  * What backs it decides how fast a guest touches memory for the first time. On a memfd the kernel
  * gives 4 KiB pages unless its policy for shared memory says otherwise (it seldom does), to
@@ -35,11 +35,13 @@ struct mem {
 /**
  * mem_create - reserve and map guest memory; pages come when they are touched
  * @size:    bytes, a multiple of 1 MiB
+ * @low_max: most that lies below 4 GiB; the rest begins there
  * @backing: MEM_MEMFD when others shall be able to map it too
  *
  * Return: 0, or -errno with @err naming --mem.
  */
-int mem_create(struct mem *m, uint64_t size, enum mem_backing backing, struct err *err);
+int mem_create(struct mem *m, uint64_t size, uint64_t low_max, enum mem_backing backing,
+	       struct err *err);
 
 /** mem_destroy - unmap and close; safe on a zeroed struct */
 void mem_destroy(struct mem *m);

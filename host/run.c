@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -21,7 +20,6 @@
 #include "panic_watch.h"
 #include "run.h"
 #include "sandbox.h"
-#include "serial.h"
 #include "table.h"
 #include "term.h"
 #include "util.h"
@@ -45,10 +43,9 @@ struct run {
 	struct vm vm;
 	struct loop *loop;
 	struct term *term;
-	struct serial *serial;
 	struct monitor *monitor;
 	struct panic_watch watch;
-	int signal_fd, uart_fd;
+	int signal_fd;
 	bool asked;
 	int signo;
 	char cmdline[RUN_CMDLINE_MAX];
@@ -71,11 +68,6 @@ static void run_on_quit_key(void *arg)
 static void run_print_stats(struct run *r, FILE *out)
 {
 	vm_print_stats(&r->vm, out);
-	if (r->serial) {
-		fputs("serial ", out);
-		serial_stats(r->serial, out);
-		fputc('\n', out);
-	}
 }
 
 static void run_on_signal(void *arg, uint32_t events)
@@ -137,22 +129,6 @@ static int run_add_vdev(struct run *r, const struct vdev_ops *ops, const void *c
 	return vm_add_device(&r->vm, vd, err);
 }
 
-static int run_setup_uart(struct run *r)
-{
-	int ret;
-
-	r->uart_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r->uart_fd < 0)
-		return -errno;
-	ret = serial_create(term_chardev(r->term), r->uart_fd, &r->serial);
-	if (!ret)
-		ret = bus_add(&r->vm.pio, serial_bus_dev(r->serial));
-	if (!ret)
-		ret = r->vm.avm->ops->irqfd(r->vm.avm, LODGE_GSI_UART, r->uart_fd);
-	r->vm.uart = true;
-	return ret;
-}
-
 static int run_setup_console(struct run *r, struct err *err)
 {
 	struct console_cfg console = { 0 };
@@ -178,8 +154,8 @@ static int run_setup_console(struct run *r, struct err *err)
 		console.cd = term_chardev(r->term);
 		return run_add_vdev(r, &console_ops, &console, err);
 	}
-	ret = run_setup_uart(r);
-	return ret ? err_set(err, ret, "--console: cannot set up the UART: %s", strerror(-ret)) : 0;
+	ret = r->vm.machine->add_console(&r->vm, term_chardev(r->term));
+	return ret ? err_set(err, ret, "--console: cannot set it up: %s", strerror(-ret)) : 0;
 }
 
 static int run_mon_status(void *arg, FILE *out, struct err *err)
@@ -223,13 +199,13 @@ static const struct monitor_cmd run_mon_cmds[] = {
 };
 
 /* The user's text comes last, so that it can override ours. */
-static int run_setup_cmdline(struct run *r, struct err *err)
+static int run_setup_cmdline(struct run *r, const struct machine *machine, struct err *err)
 {
 	const char *kind = r->cfg->console;
 	int n;
 
-	n = snprintf(r->cmdline, sizeof(r->cmdline), "%spanic=-1%s%s",
-		     !strcmp(kind, "serial")   ? "console=ttyS0 "
+	n = snprintf(r->cmdline, sizeof(r->cmdline), "%s%spanic=-1%s%s", machine->cmdline,
+		     !strcmp(kind, "serial")   ? machine->console_arg
 		     : !strcmp(kind, "virtio") ? "console=hvc0 "
 					       : "",
 		     *r->cfg->append ? " " : "", r->cfg->append);
@@ -264,7 +240,7 @@ static int run_setup(struct run *r, const struct accel_ops *accel, struct err *e
 	unsigned int i;
 	int ret;
 
-	ret = run_setup_cmdline(r, err);
+	ret = run_setup_cmdline(r, machine_of(accel), err);
 	if (ret)
 		return ret;
 	ret = loop_create(&r->loop);
@@ -318,16 +294,10 @@ static void run_teardown(struct run *r)
 
 	monitor_destroy(r->monitor);
 	if (made)
-		vm_halt(&r->vm);
-	if (r->serial)
-		serial_destroy(r->serial);
-	if (made)
 		vm_destroy(&r->vm);
 	term_close(r->term);
 	if (r->loop)
 		loop_destroy(r->loop);
-	if (r->uart_fd > 0)
-		close(r->uart_fd);
 	if (r->signal_fd > 0)
 		close(r->signal_fd);
 }
@@ -396,6 +366,8 @@ int run_guest(const struct run_cfg *cfg, struct run_result *res, struct err *err
 	ret = boot_bzimage_check(cfg->kernel, err);
 	if (!ret)
 		ret = accel_find(cfg->accel, &accel, err);
+	if (!ret && machine_of(accel)->check != boot_bzimage_check)
+		ret = machine_of(accel)->check(cfg->kernel, err);
 	if (ret)
 		return ret;
 	r = calloc(1, sizeof(*r));

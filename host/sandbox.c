@@ -128,7 +128,10 @@ static const int sandbox_net_calls[] = {
 	SCMP_SYS(listen),
 };
 
-/* Requests to the terminal, to sockets and to a tap; KVM's are known by their type, 0xae. */
+/*
+ * Requests to the terminal, to sockets and to a tap; KVM's are known by their type, 0xae,
+ * and so are lodge's, 'L'.
+ */
 static const unsigned int sandbox_ioctls[] = {
 	TCGETS,	   TCSETS,   TCSETSW, TCSETSF,	     TIOCGWINSZ,
 	TIOCGPGRP, FIONREAD, FIONBIO, TUNSETOFFLOAD, TUNSETVNETHDRSZ,
@@ -181,6 +184,8 @@ static int sandbox_allow_some(scmp_filter_ctx ctx)
 		ret = sandbox_allow_arg(ctx, SCMP_SYS(tgkill), 0, SANDBOX_INT, getpid());
 	if (!ret)
 		ret = sandbox_allow_arg(ctx, SCMP_SYS(ioctl), 1, 0xff00, 0xae00);
+	if (!ret)
+		ret = sandbox_allow_arg(ctx, SCMP_SYS(ioctl), 1, 0xff00, 'L' << 8);
 	for (i = 0; i < ARRAY_SIZE(sandbox_ioctls) && !ret; i++)
 		ret = sandbox_allow_arg(ctx, SCMP_SYS(ioctl), 1, SANDBOX_INT, sandbox_ioctls[i]);
 	for (i = 0; i < ARRAY_SIZE(sandbox_prctls) && !ret; i++)

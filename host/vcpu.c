@@ -4,16 +4,17 @@
  * travel by eventfds, what does come here is set-up and legacy ports. No locks of its own.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "log.h"
 #include "vcpu.h"
 #include "vm.h"
 
-#define VCPU_KICK_SIGNAL SIGUSR1
+#define VCPU_KICK_SIGNAL   SIGUSR1
+#define VCPU_KICK_AGAIN_NS 50000000
 
 static void vcpu_on_kick(int sig)
 {
@@ -25,22 +26,6 @@ int vcpu_setup_signal(void)
 	struct sigaction sa = { .sa_handler = vcpu_on_kick };
 
 	return sigaction(VCPU_KICK_SIGNAL, &sa, NULL) < 0 ? -errno : 0;
-}
-
-static void vcpu_io(struct bus *bus, const struct vmexit *e)
-{
-	uint8_t *p = e->io.data;
-	uint32_t i;
-
-	/* String instructions come as several items of one port. */
-	for (i = 0; i < e->io.count; i++, p += e->io.size) {
-		bool known = e->io.write ? bus_write(bus, e->io.addr, p, e->io.size)
-					 : bus_read(bus, e->io.addr, p, e->io.size);
-
-		if (!known)
-			log_debug("%s: nobody at %#" PRIx64 " (%s of %u)", bus->name, e->io.addr,
-				  e->io.write ? "write" : "read", e->io.size);
-	}
 }
 
 static void *vcpu_thread(void *arg)
@@ -65,10 +50,7 @@ static void *vcpu_thread(void *arg)
 		case VMEXIT_NONE:
 			break;
 		case VMEXIT_PIO:
-			vcpu_io(&vm->pio, &e);
-			break;
-		case VMEXIT_MMIO:
-			vcpu_io(&vm->mmio, &e);
+			bus_exit(&vm->pio, &e);
 			break;
 		case VMEXIT_HALT:
 			vm_stop(vm, VM_END_POWEROFF, NULL);
@@ -78,6 +60,9 @@ static void *vcpu_thread(void *arg)
 			break;
 		case VMEXIT_FAIL:
 			vm_stop(vm, VM_END_FAIL, e.why);
+			break;
+		default:
+			vm->machine->exit(vm, &e);
 			break;
 		}
 	}
@@ -105,7 +90,17 @@ void vcpu_kick(struct vcpu *v)
 
 void vcpu_join(struct vcpu *v)
 {
-	if (v->started)
-		pthread_join(v->thread, NULL);
-	v->started = false;
+	struct timespec until;
+
+	/* A kick that arrives just before the accelerator's run call may be lost: so, until it is not. */
+	while (v->started) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += VCPU_KICK_AGAIN_NS;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		if (pthread_timedjoin_np(v->thread, NULL, &until) == ETIMEDOUT)
+			vcpu_kick(v);
+		else
+			v->started = false;
+	}
 }

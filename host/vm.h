@@ -12,11 +12,12 @@
 #include "accel.h"
 #include "boot.h"
 #include "bus.h"
-#include "ioapic.h"
 #include "lite/abi/platform.h"
+#include "machine.h"
 #include "mem.h"
 #include "mmio.h"
 #include "platform.h"
+#include "pvbus.h"
 #include "vcpu.h"
 #include "vdev.h"
 
@@ -25,17 +26,19 @@ enum vm_end {
 	VM_END_NONE,
 	VM_END_POWEROFF, /* the guest switched itself off */
 	VM_END_RESET,	 /* the guest asked for a reset */
-	VM_END_CRASH,	 /* triple fault */
+	VM_END_CRASH,	 /* triple fault, or stopped by the accelerator */
 	VM_END_FAIL,	 /* the accelerator gave up */
-	VM_END_PANIC,	 /* the guest's kernel panicked and said so by pvpanic */
+	VM_END_PANIC,	 /* the guest's kernel panicked and said so */
 	VM_END_QUIT,	 /* the user ended it */
 };
 
-/* A virtio device at its place in the machine. */
+/* A virtio device at its place in the machine; the machine has one transport or the other. */
 struct vm_dev {
 	struct vdev *vd;
+	unsigned int index;
 	struct vmmio *tp;
 	struct bus_dev bus;
+	struct pvbus *pvbus;
 };
 
 struct vm {
@@ -44,15 +47,14 @@ struct vm {
 	struct accel_vm *avm;
 	struct bus pio, mmio;
 	struct platform platform;
-	struct ioapic ioapic;
+	const struct machine *machine;
+	void *board; /* the machine's own */
 	struct vcpu *vcpu;
 	unsigned int ncpus;
 	struct vm_dev dev[LODGE_MMIO_DEVICES];
 	unsigned int ndev;
 	unsigned int nslots; /* memory slots handed to the accelerator */
-	bool uart;	     /* set by the owner before vm_load(): describe a UART */
 
-	int ack_fd;	   /* swallows interrupt acknowledgements; nobody reads it */
 	int stop_fd;	   /* eventfd: readable once the guest has ended */
 	enum vm_end end;   /* atomic */
 	char end_why[128]; /* written once, by whoever set @end, before stop_fd fires */
@@ -64,6 +66,9 @@ struct vm {
  */
 int vm_create(struct vm *vm, const struct accel_ops *accel, const char *name, unsigned int ncpus,
 	      uint64_t mem_size, enum mem_backing backing, struct err *err);
+
+/** vm_map - show @len bytes at @hva to the guest at @gpa; for machines, before the guest runs */
+int vm_map(struct vm *vm, uint64_t gpa, uint64_t len, void *hva, bool readonly);
 
 /** vm_add_device - give a device its register page, interrupt and doorbells; the VM owns it then */
 int vm_add_device(struct vm *vm, struct vdev *vd, struct err *err);

@@ -24,7 +24,8 @@ $(MOD_KO): $(MOD_SRCS) $(if $(KDIR),,$(O)/kernel/headers/path) | $(MOD_LINKS) $(
 	$(Q)kdir=$(or $(KDIR),$$(cat $(O)/kernel/headers/path)); \
 	log=$(MOD_DIR)/log; find $(MOD_DIR) -xtype l -delete; \
 	MAKEFLAGS= $(MAKE) -j2 -C "$$kdir" M="$(abspath $(MOD_DIR))/lite/linux" W=1 \
-		LODGE_INCLUDE=$(abspath $(O))/include modules >$$log 2>&1 || { cat $$log; exit 1; }; \
+		LODGE_INCLUDE=$(abspath $(O))/include modules >$$log 2>&1 || \
+		{ cat $$log; exit 1; }; \
 	grep -A8 'warning:\|WARNING:' $$log || :
 	@cp $(MOD_DIR)/lite/linux/lodge.ko $@
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Memory that a guest costs the host: its frames, pinned when first used and until the VM is gone,
- * and the pages of its shadow tables. Pinning runs in the creator's mm under lodge_vm.lock; the pool
- * and the trash belong to who holds lite_vm.lock.
+ * and the pages of its shadow tables. Pinning runs in the creator's mm under lodge_vm.lock; pool
+ * and trash belong to who holds lite_vm.lock.
  */
 #include <linux/mm.h>
 #include <linux/pfn.h>
@@ -71,7 +71,7 @@ int lodge_pin(struct lodge_vm *lv, u64 gfn)
 	got = pin_user_pages_fast(hva, nr, FOLL_WRITE | FOLL_LONGTERM, page);
 	if (got < (int)nr)
 		pin_uncharge(lv, nr - max(got, 0));
-	/* Released by lodge_unpin_all(); the core reads it on this thread or behind lodge_vm.lock. */
+	/* Taken back by lodge_unpin_all(). The core reads pa on this thread only. */
 	for (i = 0; i < got; i++)
 		WRITE_ONCE(slot->frame[first + i].pa, PFN_PHYS(page_to_pfn(page[i])));
 	if (frame->pa)

@@ -149,7 +149,7 @@ static int vm_pv_set(struct lodge_vm *lv, const struct lodge_pv *pv)
 		return -EINVAL;
 	if ((pv->shared_info | pv->root) & ~PAGE_MASK || pv->shared_info == pv->root)
 		return -EINVAL;
-	if (!pv->ports_host || pv->ports_host > LODGE_PORTS_MAX)
+	if (!pv->ports_host || pv->ports_host >= LODGE_PORTS_MAX)
 		return -EINVAL;
 	err = lodge_pin(lv, pv->shared_info >> PAGE_SHIFT);
 	if (!err)
@@ -164,15 +164,14 @@ static int vm_pv_set(struct lodge_vm *lv, const struct lodge_pv *pv)
 	lv->vm.m2p = m2p_make(pv->frames);
 	if (!lv->vm.m2p || !lv->spage)
 		return -ENOMEM;
-	lv->vm.frames = pv->frames;
+	lv->vm.frames = pv->frames; /* the M2P's length */
 	mmu_init(&lv->vm, lv->spage, shadows, lodge_shadow_cache);
 	err = world_vm_start(&lv->vm, &lv->w);
 	if (!err)
 		err = lite_vm_start(&lv->vm, pv);
-	if (err) {
-		lv->vm.dead = true;
+	if (err)
 		return err;
-	}
+	smp_store_release(&lv->ready, true); /* pairs with lodge_vcpu_run() */
 	mutex_lock(&vms_lock);
 	list_add_tail(&lv->link, &vms);
 	mutex_unlock(&vms_lock);

@@ -38,8 +38,9 @@ struct lodge_vm {
 	struct mutex lock;
 	struct mm_struct *mm; /* of the creator; only its threads may use the descriptors */
 	bool hooked;	      /* world_mm_enter() was done */
-	bool started;
-	u32 vcpus; /* as configured */
+	bool started;	      /* LODGE_PV_SET was done, or has failed */
+	bool ready;	      /* it was done */
+	u32 vcpus;	      /* as configured */
 	struct lodge_vcpu *vcpu[LITE_VCPUS_MAX];
 	unsigned long hva[LODGE_SLOTS_MAX];
 	struct lite_spage *spage;
@@ -108,6 +109,12 @@ void lodge_shrinker_exit(void);
 int lodge_vcpu_create(struct lodge_vm *lv, u32 id);
 /** lodge_vcpu_free - with its VM; its descriptor is closed */
 void lodge_vcpu_free(struct lodge_vcpu *vc);
+
+/* run.c */
+/** lodge_vcpu_run - LODGE_RUN. lodge_vcpu.lock is held. 0: the run page tells why, or -errno */
+long lodge_vcpu_run(struct lodge_vcpu *vc);
+/** lodge_vcpu_timer_fn - of lodge_vcpu.timer: the guest's deadline has come */
+enum hrtimer_restart lodge_vcpu_timer_fn(struct hrtimer *timer);
 
 /* pin.c */
 /** lodge_pin - make frame @gfn resident. 0, -EFAULT, -ENOMEM or -EINTR. lodge_vm.lock is held */

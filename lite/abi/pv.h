@@ -10,7 +10,8 @@
  * interrupt registers are not used.
  *
  * The bus page lists the devices. It lies at the first page of the PV window, whose address
- * LODGE_HC_BUS returns; device i's registers follow at page 1 + i.
+ * LODGE_HC_BUS returns; device i's registers follow at page 1 + i, the shared info page is the last.
+ * From that one's address, in LODGE_PV_SET, the module knows the window's.
  */
 #ifndef LODGE_ABI_PV_H
 #define LODGE_ABI_PV_H

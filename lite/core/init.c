@@ -6,6 +6,7 @@
 #include "event.h"
 #include "hypercall.h"
 #include "vsched.h"
+#include "lite/abi/pv.h"
 
 #include <xen/xen.h>
 
@@ -38,7 +39,7 @@ int lite_vm_start(struct lite_vm *vm, const struct lodge_pv *pv)
 	struct lite_frame *shared = frame_ram(vm, pv->shared_info);
 	struct lite_frame *root = frame_ram(vm, pv->root);
 	struct shared_info *s;
-	u64 i;
+	u64 bus, i;
 
 	for (i = 0; i < sizeof(pv->reserved) / sizeof(pv->reserved[0]); i++)
 		if (pv->reserved[i])
@@ -54,6 +55,10 @@ int lite_vm_start(struct lite_vm *vm, const struct lodge_pv *pv)
 	for (i = 0; i < vm->frames; i++)
 		vm->m2p[i] = i;
 	vm->shared_gfn = pv->shared_info >> 12;
+	/* The window has a bus page at its start, or the VMM has made none. */
+	bus = pv->shared_info - (u64)LODGE_WIN_SHARED_INFO * LITE_PAGE_SIZE;
+	if (pv->shared_info > bus && lite_frame(vm, bus >> 12, NULL))
+		vm->bus_gpa = bus;
 	vm->ports_host = pv->ports_host;
 	root->flags |= FRAME_PINNED(4);
 	s = lite_ptr(vm, shared->pa);

@@ -39,6 +39,13 @@ HOST_LINKS_pvconsole := pvconsole
 HOST_LINKS_panic_watch := panic_watch
 HOST_LINKS_monitor := monitor
 LINKS_sandbox := -
+# Tests of lite/core name its files in LITE_LINKS_NAME.
+LITE_HC := $(patsubst %,core/%,hypercall hc_mmu hc_memory hc_desc hc_cpu hc_sys event time sched \
+	   init)
+LITE_LINKS_lite_hypercall := $(LITE_HC)
+LITE_LINKS_lite_system := $(LITE_HC)
+LITE_LINKS_lite_vcpu := $(LITE_HC)
+LITE_LINKS_lite_event := $(LITE_HC)
 HOST_LINKS_sandbox := sandbox
 $(O)/selftests/sandbox: VIRTIO_LIBS += -lseccomp
 
@@ -50,9 +57,13 @@ NATIVE_SCRIPTS := $(wildcard selftests/native/*.sh)
 LAB_SCRIPTS := $(wildcard selftests/lab/*.sh)
 VDRV_OBJS := $(patsubst %.c,$(O)/asan/%.o,$(wildcard selftests/vdrv*.c))
 VIRTIO_NAMES := $(VIRTIO_SRCS:virtio/%.c=%)
-virtio_links = $(filter-out -,$(or $(LINKS_$(1)),$(VIRTIO_NAMES)))
+virtio_links = $(filter-out -,$(or $(LINKS_$(1)),$(if $(LITE_LINKS_$(1)),-,$(VIRTIO_NAMES))))
 virtio_objs = $(patsubst %,$(O)/asan/virtio/%.o,$(call virtio_links,$(1)))
 host_objs = $(patsubst %,$(O)/asan/host/%.o,$(HOST_LINKS_$(1)))
+lite_objs = $(patsubst %,$(O)/asan/lite/%.o,$(LITE_LINKS_$(1)))
+
+LITE_CPPFLAGS := -Ilite/core -D__XEN_INTERFACE_VERSION__=0x00040e00
+$(O)/asan/lite/%.o $(O)/asan/selftests/native/lite_%.o: TEST_CPPFLAGS += $(LITE_CPPFLAGS)
 
 $(O)/asan/%.o: %.c
 	@mkdir -p $(@D)
@@ -65,7 +76,8 @@ $(O)/asan/selftests/libvdrv.a: $(VDRV_OBJS)
 
 .SECONDEXPANSION:
 $(NATIVE_PROGS): $(O)/selftests/%: $(O)/asan/selftests/native/%.o $(O)/asan/selftests/libvdrv.a \
-		 $$(call virtio_objs,$$*) $$(call host_objs,$$*) $(LIB_SRCS:%.c=$(O)/asan/%.o)
+		 $$(call virtio_objs,$$*) $$(call host_objs,$$*) $$(call lite_objs,$$*) \
+		 $(LIB_SRCS:%.c=$(O)/asan/%.o)
 	@mkdir -p $(@D)
 	@$(call say,LD,$@)
 	$(Q)$(CC) $(SAN_CFLAGS) -pthread -o $@ $(filter %.o,$^) $(filter %.a,$^) $(VIRTIO_LIBS)

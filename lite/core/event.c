@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Event channels by the 2-level ABI: a pending and a mask bit per port in the shared page, a summary
- * in vcpu_info. lite_port_raise() comes from any context on any CPU and takes no lock; the hypercalls
- * are on the vCPU's own thread.
+ * Event channels by the 2-level ABI: a pending and a mask bit per port in the shared page, a
+ * summary in vcpu_info. lite_port_raise() comes from any context on any CPU and takes no lock; the
+ * hypercalls are on the vCPU's own thread.
  *
- * The table of ports has no lock: only the VM's one vCPU changes it, and raising looks at the shared
- * page alone. That page and vcpu_info are the guest's to scribble over: what is in them decides
- * nothing but when the guest gets its own events.
+ * The table of ports has no lock: only the VM's one vCPU changes it, and raising looks at the
+ * shared page alone. That page and vcpu_info are the guest's to scribble over: what is in them
+ * decides nothing but when the guest gets its own events.
  */
 #include "event.h"
 #include "hypercall.h"
@@ -54,7 +54,9 @@ void lite_port_raise(struct lite_vm *vm, u32 port)
 	u32 poll = POLL_WAITING;
 	bool kick = false;
 
-	if (!s || !v || !port || port >= LODGE_PORTS_MAX || !__atomic_load_n(&v->vi, __ATOMIC_RELAXED))
+	if (!s || !v || !port || port >= LODGE_PORTS_MAX)
+		return;
+	if (!__atomic_load_n(&v->vi, __ATOMIC_RELAXED))
 		return;
 	if (__atomic_fetch_or(&s->evtchn_pending[port / 64], bit, __ATOMIC_SEQ_CST) & bit)
 		return;

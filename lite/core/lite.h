@@ -16,7 +16,7 @@
 #define LITE_PAGE_SIZE 4096ull
 #define LITE_PAGE_MASK (~(LITE_PAGE_SIZE - 1))
 
-/* The guest's bounds: 48-bit canonical, and outside of what Xen's ABI reserves for the hypervisor. */
+/* The guest's bounds: 48-bit canonical, and outside of what Xen's ABI gives the hypervisor. */
 #define LITE_HOLE_START 0xffff800000000000ull
 #define LITE_HOLE_END	0xffff880000000000ull
 
@@ -97,7 +97,7 @@ struct lite_frame {
 	u16 pad;
 };
 
-/** struct lite_slot - guest frames [gfn, gfn + nr); set before the first vCPU runs, then constant */
+/** struct lite_slot - frames [gfn, gfn + nr); set before the first vCPU runs, then constant */
 struct lite_slot {
 	u64 gfn, nr;
 	bool readonly;
@@ -184,7 +184,7 @@ struct lite_port {
 
 /**
  * struct lite_vm - a guest
- * @dmap:	virtual address of physical 0 in the direct map: dmap + pa is where a page can be read
+ * @dmap:	virtual address of physical 0 in the direct map: a page is read at dmap + pa
  * @hole_va:	where the hypervisor's part of guest address space begins; the M2P is there
  * @m2p:	the table that the guest reads; @frames entries
  * @frames:	what the guest is told it has

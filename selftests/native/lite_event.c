@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Event channels of a lite guest, and polling for them.
+ */
+#include "litedrv.h"
+
+static u32 ipi(void)
+{
+	struct evtchn_bind_ipi b = { .vcpu = 0 };
+
+	ksft_eq(evt(EVTCHNOP_bind_ipi, b), 0);
+	args_get(&b, sizeof(b));
+	return b.port;
+}
+
+static void ports(void)
+{
+	struct evtchn_bind_virq vq = { .virq = VIRQ_TIMER };
+	struct evtchn_alloc_unbound un = { .dom = DOMID_SELF };
+	struct evtchn_status st = { .dom = DOMID_SELF };
+	struct evtchn_bind_vcpu bv = { .port = HOST_MAX };
+	struct evtchn_bind_ipi bi = { .vcpu = 1 };
+	struct evtchn_close cl;
+	u32 i;
+
+	setup();
+	ksft_eq(evt(EVTCHNOP_bind_virq, vq), 0);
+	ksft_eq(cpu.virq_port[VIRQ_TIMER], HOST_MAX);
+	ksft_eq(evt(EVTCHNOP_bind_virq, vq), -EEXIST);
+	vq.virq = NR_VIRQS;
+	ksft_eq(evt(EVTCHNOP_bind_virq, vq), -EINVAL);
+	vq.virq = VIRQ_DEBUG;
+	vq.vcpu = 1;
+	ksft_eq(evt(EVTCHNOP_bind_virq, vq), -ENOENT);
+	ksft_eq(evt(EVTCHNOP_bind_ipi, bi), -ENOENT);
+	ksft_eq(ipi(), HOST_MAX + 1);
+	ksft_eq(evt(EVTCHNOP_alloc_unbound, un), 0);
+	ksft_eq(vm.port[HOST_MAX + 2].type, PORT_UNBOUND);
+	un.dom = 0;
+	ksft_eq(evt(EVTCHNOP_alloc_unbound, un), -EPERM);
+	ksft_eq(evt(EVTCHNOP_bind_interdomain, un), -EINVAL);
+	ksft_eq(evt(EVTCHNOP_reset, un), -ENOSYS);
+	ksft_eq(evt(EVTCHNOP_init_control, un), -ENOSYS);
+
+	st.port = HOST_MAX;
+	ksft_eq(evt(EVTCHNOP_status, st), 0);
+	args_get(&st, sizeof(st));
+	ksft_eq(st.status, EVTCHNSTAT_virq);
+	ksft_eq(st.u.virq, VIRQ_TIMER);
+	st.port = 2;
+	ksft_eq(evt(EVTCHNOP_status, st), 0);
+	args_get(&st, sizeof(st));
+	ksft_eq(st.status, EVTCHNSTAT_interdomain);
+	st.port = 4000;
+	ksft_eq(evt(EVTCHNOP_status, st), 0);
+	args_get(&st, sizeof(st));
+	ksft_eq(st.status, EVTCHNSTAT_closed);
+	st.port = LODGE_PORTS_MAX;
+	ksft_eq(evt(EVTCHNOP_status, st), -EINVAL);
+
+	ksft_eq(evt(EVTCHNOP_bind_vcpu, bv), -EINVAL); /* a virq's */
+	bv.port = 2;
+	ksft_eq(evt(EVTCHNOP_bind_vcpu, bv), 0);
+	bv.vcpu = 1;
+	ksft_eq(evt(EVTCHNOP_bind_vcpu, bv), -ENOENT);
+
+	cl.port = HOST_MAX;
+	ksft_eq(evt(EVTCHNOP_close, cl), 0);
+	ksft_eq(cpu.virq_port[VIRQ_TIMER], 0);
+	ksft_eq(evt(EVTCHNOP_close, cl), -EINVAL);
+	cl.port = 2;
+	ksft_eq(evt(EVTCHNOP_close, cl), 0);
+	ksft_eq(vm.port[2].type, PORT_HOST);
+	cl.port = 0;
+	ksft_eq(evt(EVTCHNOP_close, cl), -EINVAL);
+	cl.port = ~0u;
+	ksft_eq(evt(EVTCHNOP_close, cl), -EINVAL);
+	ksft_eq(ipi(), HOST_MAX); /* used again */
+	for (i = HOST_MAX + 3; i < LODGE_PORTS_MAX; i++)
+		ksft_eq(ipi(), i);
+	bi.vcpu = 0;
+	ksft_eq(evt(EVTCHNOP_bind_ipi, bi), -ENOSPC);
+}
+
+/* Each access of a bind answers "later" once: still one port, and the guest is told which. */
+static void bind_later(void)
+{
+	struct evtchn_bind_ipi b = { .vcpu = 0 };
+	u32 i;
+	s64 ret;
+
+	for (i = 1; i <= 2; i++) {
+		setup();
+		later = i;
+		ksft_eq(call(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi,
+			     args_put(&b, sizeof(b)), 0, 0, 0, &ret), LITE_WANT);
+		ksft_eq(ipi(), HOST_MAX);
+		ksft_eq(ipi(), HOST_MAX + 1);
+	}
+}
+
+static void events(void)
+{
+	struct shared_info *s = (void *)guest_mem[SHARED];
+	struct evtchn_send send = { .port = 5 };
+	struct evtchn_unmask un = { .port = 5 };
+	u32 port;
+	s64 ret;
+
+	setup();
+	ksft_check(!lite_event_pending(&cpu));
+	lite_port_raise(&vm, 5);
+	ksft_eq(s->evtchn_pending[0], 1 << 5);
+	ksft_eq(kicks, 0); /* masked */
+	ksft_check(!lite_event_pending(&cpu));
+	ksft_eq(evt(EVTCHNOP_unmask, un), 0);
+	ksft_check(lite_event_pending(&cpu));
+	ksft_eq(s->vcpu_info[0].evtchn_pending_sel, 1);
+	ksft_eq(s->evtchn_mask[0], ~(1ul << 5));
+
+	s->evtchn_pending[0] = 0;
+	s->vcpu_info[0].evtchn_pending_sel = 0;
+	s->vcpu_info[0].evtchn_upcall_pending = 0;
+	lite_port_raise(&vm, 5);
+	lite_port_raise(&vm, 5);
+	ksft_eq(kicks, 1);
+	ksft_check(lite_event_pending(&cpu));
+	lite_port_raise(&vm, 0);
+	lite_port_raise(&vm, LODGE_PORTS_MAX);
+	lite_port_raise(&vm, ~0u);
+	ksft_eq(s->evtchn_pending[0], 1 << 5);
+	s->evtchn_mask[63] = 0;
+	lite_port_raise(&vm, LODGE_PORTS_MAX - 1);
+	ksft_eq(s->vcpu_info[0].evtchn_pending_sel, 1 | 1ul << 63);
+
+	cpu.tier = LITE_LIGHT;
+	ksft_eq(call(__HYPERVISOR_event_channel_op, EVTCHNOP_send, args_put(&send, sizeof(send)), 0,
+		     0, 0, &ret), LITE_FULL);
+	ksft_eq(sends, 0);
+	cpu.tier = LITE_FULLTIER;
+	ksft_eq(evt(EVTCHNOP_send, send), 0);
+	ksft_eq(sends, 1);
+	ksft_eq(last_send, 5);
+	port = ipi();
+	send.port = port;
+	ksft_eq(evt(EVTCHNOP_send, send), 0);
+	ksft_check(event_port_pending(&vm, port));
+	ksft_eq(sends, 1);
+	send.port = port + 1;
+	ksft_eq(evt(EVTCHNOP_send, send), -EINVAL);
+	send.port = ~0u;
+	ksft_eq(evt(EVTCHNOP_send, send), -EINVAL);
+	un.port = port + 1;
+	ksft_eq(evt(EVTCHNOP_unmask, un), -EINVAL);
+	un.port = ~0u;
+	ksft_eq(evt(EVTCHNOP_unmask, un), -EINVAL);
+}
+
+static void polls(void)
+{
+	evtchn_port_t list[2] = { 5, 6 };
+	struct sched_poll p = { .nr_ports = 2 };
+	struct sched_shutdown sh = { .reason = SHUTDOWN_crash };
+	u64 va = BASE + 0x9000;
+	s64 ret;
+
+	setup();
+	p.ports.p = (void *)va;
+	memcpy(guest_mem[9], list, sizeof(list));
+	args_put(&p, sizeof(p));
+	ksft_eq(call(__HYPERVISOR_sched_op, SCHEDOP_poll, BASE + ARGS, 0, 0, 0, &ret), LITE_BLOCK);
+	ksft_check(!lite_event_pending(&cpu));
+	lite_port_raise(&vm, 6); /* masked: no upcall, and yet it wakes */
+	ksft_eq(kicks, 1);
+	ksft_check(lite_event_pending(&cpu));
+	ksft_eq(hc(__HYPERVISOR_sched_op, SCHEDOP_poll, BASE + ARGS, 0), 0);
+	ksft_check(!lite_event_pending(&cpu));
+	lite_port_raise(&vm, 7);
+	ksft_eq(kicks, 1); /* nobody polls any more */
+
+	list[1] = LODGE_PORTS_MAX;
+	memcpy(guest_mem[9], list, sizeof(list));
+	ksft_eq(hc(__HYPERVISOR_sched_op, SCHEDOP_poll, BASE + ARGS, 0), -EINVAL);
+	p.nr_ports = 129;
+	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_poll, p), -EINVAL);
+	p.nr_ports = 1;
+	p.timeout = 5;
+	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_poll, p), 0);
+	p.ports.p = (void *)LITE_HOLE_START;
+	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_poll, p), -EFAULT);
+	ksft_eq(cpu.poll, POLL_NONE);
+
+	cpu.tier = LITE_LIGHT;
+	ksft_eq(call(__HYPERVISOR_sched_op, SCHEDOP_shutdown, args_put(&sh, sizeof(sh)), 0, 0, 0,
+		     &ret), LITE_FULL);
+	cpu.tier = LITE_FULLTIER;
+	ksft_eq(call(__HYPERVISOR_sched_op, SCHEDOP_shutdown, BASE + ARGS, 0, 0, 0, &ret),
+		LITE_EXIT);
+	ksft_eq(cpu.exit.reason, LODGE_EXIT_SHUTDOWN);
+	ksft_eq(cpu.exit.shutdown.reason, SHUTDOWN_crash);
+	sh.reason = 77;
+	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_shutdown, sh), -EINVAL);
+}
+
+int main(int argc, char **argv)
+{
+	ksft_case("event channels are bound and closed", ports);
+	ksft_case("binding waits without binding twice", bind_later);
+	ksft_case("events", events);
+	ksft_case("polling and shutdown", polls);
+	return ksft_run(argc, argv);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Shadow page tables. Called by hypercalls, traps and the world switch; all under vm->lock, which
+ * these functions take themselves (trylock in a light exit: -EBUSY there means the full tier).
+ *
+ * Safety, whatever the guest does: a leaf maps only a resident frame of the guest's slots, never
+ * writable if the slot is read-only; an upper entry points only to a shadow page of the next level;
+ * root slots 256..271 are ours; no entry is global. mmu_audit() checks that.
+ *
+ * Coherence, for a guest that keeps to Xen's rules: tables in use (pinned, or a current root) are
+ * changed by hypercalls, which change the shadow as well, or by writes through a read-only mapping,
+ * which fault; then the leaf table goes out of sync, writable, until the next flush.
+ *
+ * Results: 0; -EFAULT, -EINVAL: the guest's fault; -EAGAIN: v->want says what is missing; -EBUSY.
+ */
+#ifndef LITE_MMU_H
+#define LITE_MMU_H
+
+/* lite_frame.flags */
+#define FRAME_PINNED(level) (1 << (level)) /* level 1..4, by MMUEXT_PIN_L*_TABLE */
+#define FRAME_PINNED_ANY    0x1e
+#define FRAME_UNSYNC	    0x20 /* mapped writable though it is a live leaf table */
+#define FRAME_TABLE \
+	0x40 /* has, or has had, shadow pages: a write fault may be the guest's
+				    kernel updating its own table through a read-only mapping */
+
+#define MMU_POOL_MAX   64
+#define MMU_UNSYNC_MAX 64
+
+struct lite_spage;
+
+/**
+ * struct lite_mmu - the shadow side of a VM
+ * @spage:	the table of all shadow pages; entry 0 is not used
+ * @spages_max: entries; the bound on shadow memory, set at creation
+ * @pool:	zeroed pages (physical addresses) to make shadow pages from; the environment fills it
+ * @trash:	pages that the mmu has given up and that no vCPU's TLB can reach any more; the
+ *		environment frees them, or puts them back into the pool zeroed
+ * @cache:	shadow pages survive a change of root
+ * @hyp_pa:	per vCPU: the PML3 page for root slot 256, from the environment (0 with 5 levels)
+ * @spare:	more pages given up: a list through their first words; the mmu takes them back
+ * @unsync:	tables that are mapped writable against the guest's will
+ */
+struct lite_mmu {
+	struct lite_spage *spage;
+	u32 spages_max;
+	u32 spages; /* in use */
+	u32 free_head, clock_hand;
+	u64 pool[MMU_POOL_MAX];
+	u32 pooled;
+	u64 trash[MMU_POOL_MAX * 4];
+	u32 trashed;
+	bool cache;
+	u64 hyp_pa[LITE_VCPUS_MAX];
+	u64 spare;
+	struct {
+		u64 gfn;  /* the table */
+		u32 link; /* shadow page << 9 | entry that maps it; 0: gone */
+	} unsync[MMU_UNSYNC_MAX];
+	u32 unsyncs;
+};
+
+/** mmu_spage_size - bytes of one entry of lite_mmu.spage; the environment allocates the table */
+size_t mmu_spage_size(void);
+
+/** mmu_init - @spage: @max zeroed entries */
+void mmu_init(struct lite_vm *vm, struct lite_spage *spage, u32 max, bool cache);
+
+/** mmu_fini - give every shadow page to @put; no vCPU runs any more */
+void mmu_fini(struct lite_vm *vm, void (*put)(void *arg, u64 pa), void *arg);
+
+/** mmu_evict - give up to @n shadow pages up, not those of current roots; returns how many */
+u32 mmu_evict(struct lite_vm *vm, u32 n);
+
+/**
+ * mmu_root - make v->root_pa the shadow of v->kroot, creating it if need be; sets LITE_CH_ROOT when
+ * it changed. Called before every entry; cheap when nothing changed.
+ */
+int mmu_root(struct lite_vcpu *v);
+
+/** enum mmu_result - of mmu_fault() when it returns 0 */
+enum mmu_result {
+	MMU_FIXED,  /* run on */
+	MMU_INJECT, /* a fault of the guest's own: *err is the error code to hand it */
+};
+
+/** mmu_fault - @err is the processor's error code; on MMU_INJECT replaced by the guest's */
+int mmu_fault(struct lite_vcpu *v, u64 va, u64 *err, enum mmu_result *res);
+
+/**
+ * mmu_update - MMU_NORMAL_PT_UPDATE, MMU_PT_UPDATE_PRESERVE_AD on the table entry at @gpa
+ *
+ * -EINVAL: no such frame or read-only, or the new entry is present and of a frame that is not the
+ * guest's, with reserved bits, or a large page.
+ */
+int mmu_update(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad);
+
+/** mmu_update_va - update_va_mapping: the leaf entry for @va; does not flush */
+int mmu_update_va(struct lite_vcpu *v, u64 va, u64 val);
+
+/** mmu_pin, mmu_unpin - a table of @level is or is no longer kept consistent by the guest */
+int mmu_pin(struct lite_vcpu *v, u64 gfn, unsigned int level);
+int mmu_unpin(struct lite_vcpu *v, u64 gfn);
+
+/** mmu_new_base - the guest's kernel (or, @user, user) root is now @gfn */
+int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user);
+
+/** mmu_flush - the guest asked for a flush: leaf tables out of sync are compared. @va: one page or
+ * ~0 for all */
+int mmu_flush(struct lite_vcpu *v, u64 va);
+
+/**
+ * mmu_read, mmu_write - copy from or to guest virtual memory as the guest's kernel would access it,
+ * by its own tables from v->kroot. Sets accessed and dirty bits in them. @va..@va+@len must be
+ * outside of the hole (-EFAULT). Any length; writes to read-only frames or mappings: -EFAULT.
+ */
+int mmu_read(struct lite_vcpu *v, void *dst, u64 va, size_t len);
+int mmu_write(struct lite_vcpu *v, u64 va, const void *src, size_t len);
+
+/**
+ * mmu_audit - every shadow entry is explained by a frame of a slot, every upper entry by a live
+ * shadow page of the next level and its parent link; for tables in sync also by the guest's entry.
+ *
+ * Return: 0, or the number of violations; @why gets a line about the first (may be NULL).
+ */
+u32 mmu_audit(struct lite_vm *vm, bool check_guest, char *why, size_t len);
+
+#endif

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page faults: either the guest's own, to be injected, or the shadow lacks what the guest's tables
+ * allow. Builds the path of shadow pages from the root, and with the leaf its neighbours. Writes of
+ * the guest's kernel to its tables through read-only mappings are let through here; mmu_sync()
+ * makes up for them. Under vm->lock.
+ */
+#include "mmu_int.h"
+
+#define ERR_P 0x01ull
+#define ERR_W 0x02ull
+#define ERR_U 0x04ull
+#define ERR_I 0x10ull
+
+#define FAULT_TRIES 8
+#define PREFILL	    32u /* entries, aligned: four cache lines of the guest's table */
+
+u64 leaf_spte(struct lite_vm *vm, u64 e)
+{
+	struct lite_slot *slot;
+	struct lite_frame *f;
+	u64 spte;
+
+	if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
+		return 0;
+	f = lite_frame(vm, (e & PTE_FRAME) >> 12, &slot);
+	if (!f)
+		return 0;
+	spte = mmu_load(&f->pa);
+	if (!spte)
+		return 0;
+	spte |= PTE_P | PTE_A | (e & (PTE_U | PTE_NX));
+	/* Not before the guest's entry is dirty: the processor marks only ours. */
+	if ((e & PTE_W) && (e & PTE_D) && !slot->readonly)
+		spte |= PTE_W | PTE_D;
+	return spte;
+}
+
+/* The shadow page of level 1 on @w's path; reserved before. */
+static u32 build_path(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
+{
+	struct lite_vm *vm = v->vm;
+	u32 parent = spage_get(v, w->gfn[4], 4, v->id);
+	unsigned int level;
+
+	for (level = 4; level > 1; level--) {
+		unsigned int idx = mmu_index(va, level);
+		u64 *t = spage_table(vm, &vm->mmu.spage[parent]);
+		u64 flags = upper_flags(w->e[level]);
+		u32 child = spage_find(vm, w->gfn[level - 1], level - 1, 0);
+
+		if (t[idx] && child && (t[idx] & PTE_FRAME) == vm->mmu.spage[child].pa) {
+			t[idx] = vm->mmu.spage[child].pa | flags;
+			vm->mmu.spage[child].used = true;
+		} else {
+			/* First, as it may release shadow pages of the levels below. */
+			spage_unlink(vm, parent, idx);
+			child = spage_get(v, w->gfn[level - 1], level - 1, 0);
+			spage_link(vm, parent, idx, child, flags);
+		}
+		parent = child;
+	}
+	return parent;
+}
+
+static void prefill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *ep)
+{
+	struct lite_vm *vm = v->vm;
+	const u64 *guest = ep - idx;
+	u64 *t = spage_table(vm, &vm->mmu.spage[leaf]);
+	unsigned int first = idx & ~(PREFILL - 1), i;
+
+	for (i = first; i < first + PREFILL; i++) {
+		u64 spte = t[i] ? 0 : leaf_spte(vm, mmu_load(&guest[i]));
+
+		if (!spte)
+			continue;
+		spage_set_leaf(vm, leaf, i, spte);
+		v->stats.fills++;
+	}
+}
+
+/*
+ * A table that the guest's kernel may change by just writing: it believes that the hypervisor
+ * emulates that. Only while it is a table that Xen would take for one too.
+ */
+static bool table_write(const struct mmu_walk *w, const struct lite_frame *f)
+{
+	u64 upper = w->e[4] & w->e[3] & w->e[2];
+
+	return (upper & PTE_W) && !(upper & w->e[1] & PTE_U) && (f->flags & FRAME_TABLE) &&
+	       ((f->flags & FRAME_PINNED_ANY) || f->shadow);
+}
+
+static bool may_access(const struct lite_vcpu *v, const struct mmu_walk *w, u64 err)
+{
+	u64 all = w->e[4] & w->e[3] & w->e[2] & w->e[1];
+	u64 any = w->e[4] | w->e[3] | w->e[2] | w->e[1];
+
+	if (!v->kernel && !(all & PTE_U))
+		return false;
+	if ((err & ERR_W) && !(all & PTE_W))
+		return false;
+	/* Rings 1 and 0 are one to SMEP: retrying would fault for ever. */
+	return !(err & ERR_I) || (!(any & PTE_NX) && !(v->kernel && (all & PTE_U)));
+}
+
+static void unsync_add(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, u32 link)
+{
+	struct lite_mmu *m = &v->vm->mmu;
+	u32 i;
+
+	f->flags |= FRAME_UNSYNC;
+	for (i = 0; i < m->unsyncs; i++)
+		if (m->unsync[i].gfn == gfn && m->unsync[i].link == link)
+			return;
+	m->unsync[m->unsyncs].gfn = gfn;
+	m->unsync[m->unsyncs++].link = link;
+}
+
+/* One attempt. 1: entries changed meanwhile, again. *@present: what the guest's error code says */
+static int fault_once(struct lite_vcpu *v, u64 va, u64 err, enum mmu_result *res, bool *present)
+{
+	struct lite_vm *vm = v->vm;
+	struct mmu_walk w;
+	struct lite_slot *slot;
+	struct lite_frame *f;
+	bool ptwr = false;
+	void *page;
+	u64 gfn, spte;
+	unsigned int idx;
+	u32 leaf;
+	int ret;
+
+	*res = MMU_INJECT;
+	ret = mmu_walk(v, va, 1, &w);
+	*present = ret == -EFAULT || (!ret && (w.e[1] & PTE_P));
+	if (ret == -EAGAIN)
+		return ret;
+	if (ret || !*present)
+		return 0;
+	gfn = (w.e[1] & PTE_FRAME) >> 12;
+	f = lite_frame(vm, gfn, &slot);
+	if (!f || ((err & ERR_W) && slot->readonly))
+		return 0;
+	if (!may_access(v, &w, err)) {
+		ptwr = (err & ERR_W) && v->kernel && !(w.e[1] & PTE_W) && table_write(&w, f);
+		if (!ptwr)
+			return 0;
+	}
+	ret = lite_gfn_ptr(v, gfn, &page);
+	if (!ret)
+		ret = mmu_reserve(v);
+	if (ret)
+		return ret;
+	if (!mmu_walk_mark(&w, (err & ERR_W) && !ptwr))
+		return 1;
+
+	if (ptwr && vm->mmu.unsyncs == MMU_UNSYNC_MAX)
+		mmu_sync(v);
+	*res = MMU_FIXED;
+	leaf = build_path(v, va, &w);
+	idx = mmu_index(va, 1);
+	spte = leaf_spte(vm, w.e[1]);
+	if (ptwr) {
+		spte |= PTE_W | PTE_D;
+		unsync_add(v, f, gfn, leaf << 9 | idx);
+	}
+	spage_set_leaf(vm, leaf, idx, spte);
+	v->stats.fills++;
+	prefill(v, leaf, idx, w.ep[1]);
+	return 0;
+}
+
+int mmu_fault(struct lite_vcpu *v, u64 va, u64 *err, enum mmu_result *res)
+{
+	bool present = false;
+	unsigned int tries;
+	int ret = mmu_lock(v);
+
+	if (ret)
+		return ret;
+	*res = MMU_INJECT;
+	if (lite_va_ok(va, 1)) {
+		ret = 1;
+		for (tries = 0; ret == 1 && tries < FAULT_TRIES; tries++)
+			ret = fault_once(v, va, *err, res, &present);
+		/* Somebody keeps changing the entries: the access faults again. */
+		if (ret == 1) {
+			*res = MMU_FIXED;
+			ret = 0;
+		}
+	}
+	mmu_unlock(v);
+	if (!ret && *res == MMU_INJECT)
+		*err = (*err & (ERR_W | ERR_I)) | (present ? ERR_P : 0) | (v->kernel ? 0 : ERR_U);
+	return ret;
+}

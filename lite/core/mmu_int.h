@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Inside of the shadow MMU: shadow pages and what mmu_*.c share. Everything here is called with
+ * vm->lock held, except where it says "no lock".
+ *
+ * A shadow page is keyed by (gfn, level, role): a guest table that is used at two levels has two of
+ * them, so that a table of pointers is never read as a table of frames. It never changes its key.
+ *
+ * Every present upper entry is a node of its child's list of parents. A node lies in the companion
+ * page of the parent's table, at the entry's own index; its name (link id) is the parent's index
+ * << 9 | the entry's. So unlinking needs neither a search nor memory.
+ *
+ * Page tables that are given up are reused at once: a guest that exits to the hypervisor has left
+ * its CR3, and entering it loads CR3, without PGE. With one vCPU no TLB can still hold them.
+ */
+#ifndef LITE_MMU_INT_H
+#define LITE_MMU_INT_H
+
+#include "lite.h"
+
+#define PTE_P	  0x001ull
+#define PTE_W	  0x002ull
+#define PTE_U	  0x004ull
+#define PTE_A	  0x020ull
+#define PTE_D	  0x040ull
+#define PTE_PSE	  0x080ull
+#define PTE_NX	  (1ull << 63)
+#define PTE_FRAME 0x000ffffffffff000ull
+
+#define ROOT_HOLE_FIRST 256u
+#define ROOT_HOLE_LAST	271u
+
+#define MMU_SPAGES_LIMIT (1u << 22) /* a link id and LINK_HEAD fit into 32 bits */
+#define LINK_HEAD	 (1u << 31)
+
+/* What one operation may take: a path from the root, three of its four tables with companions. */
+#define MMU_RESERVE_PAGES  8
+#define MMU_RESERVE_SPAGES 4
+
+/**
+ * struct mmu_link - a present upper entry in its child's list of parents
+ * @next: link id of the next, or 0
+ * @prev: of the one before; of the first: LINK_HEAD | the child's index
+ */
+struct mmu_link {
+	u32 next, prev;
+};
+
+/**
+ * struct lite_spage - a shadow page
+ * @pa:	     its table
+ * @links:   levels 2 to 4: the companion page, 512 struct mmu_link
+ * @next:    of the same gfn, or of the free list; 0 ends both
+ * @parents: first link; 0: an orphan
+ * @present: entries that are not zero, without the root's own
+ * @used:    since the clock's hand was here
+ */
+struct lite_spage {
+	u64 pa, links;
+	u64 gfn;
+	u32 next, parents;
+	u16 present;
+	u8 level, role;
+	bool used, in_use;
+};
+
+static inline u64 mmu_load(const u64 *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+static inline u64 *spage_table(const struct lite_vm *vm, const struct lite_spage *sp)
+{
+	return lite_ptr(vm, sp->pa);
+}
+
+static inline unsigned int mmu_index(u64 va, unsigned int level)
+{
+	return (va >> (3 + 9 * level)) & 511;
+}
+
+static inline bool root_hole(unsigned int level, unsigned int idx)
+{
+	return level == 4 && idx >= ROOT_HOLE_FIRST && idx <= ROOT_HOLE_LAST;
+}
+
+static inline int mmu_lock(struct lite_vcpu *v)
+{
+	if (v->tier == LITE_LIGHT)
+		return lite_trylock(&v->vm->lock) ? 0 : -EBUSY;
+	lite_lock(&v->vm->lock);
+	return 0;
+}
+
+static inline void mmu_unlock(struct lite_vcpu *v)
+{
+	lite_unlock(&v->vm->lock);
+}
+
+/* mmu_page.c */
+
+/** spage_find - index of the live shadow page of that key, or 0 */
+u32 spage_find(struct lite_vm *vm, u64 gfn, unsigned int level, unsigned int role);
+
+/** spage_get - find or make; after mmu_reserve() it does not fail. @gfn is of a slot */
+u32 spage_get(struct lite_vcpu *v, u64 gfn, unsigned int level, unsigned int role);
+
+/** spage_link - entry @idx of @parent, which is empty, becomes @child with @flags */
+void spage_link(struct lite_vm *vm, u32 parent, unsigned int idx, u32 child, u64 flags);
+
+/** spage_unlink - empty upper entry @idx; a child that nothing else keeps is released */
+void spage_unlink(struct lite_vm *vm, u32 parent, unsigned int idx);
+
+/** spage_set_leaf - entry @idx of a level 1 shadow page; @spte 0 empties it */
+void spage_set_leaf(struct lite_vm *vm, u32 index, unsigned int idx, u64 spte);
+
+/** spage_empty - entries [@first, @last) */
+void spage_empty(struct lite_vm *vm, u32 index, unsigned int first, unsigned int last);
+
+/** spage_release - out of its parents, children dropped, pages given back */
+void spage_release(struct lite_vm *vm, u32 index);
+
+/** spage_drop_gfn - release all of @gfn's; roots in use are emptied instead */
+void spage_drop_gfn(struct lite_vm *vm, u64 gfn);
+
+/** spage_is_root - of a vCPU, now */
+bool spage_is_root(const struct lite_vm *vm, const struct lite_spage *sp);
+
+/** mmu_reserve - enough pages and table entries for one operation, by eviction if need be; -EAGAIN */
+int mmu_reserve(struct lite_vcpu *v);
+
+/* mmu_walk.c */
+
+/**
+ * struct mmu_walk - the guest's own translation of an address; entries by level, 1 to 4
+ * @gfn:  of the tables
+ * @ep:	  the entries' places in guest memory
+ * @e:	  what was read there, once
+ * @last: lowest level that was read
+ */
+struct mmu_walk {
+	u64 gfn[5];
+	u64 *ep[5];
+	u64 e[5];
+	unsigned int last;
+};
+
+/**
+ * mmu_walk - from v->kroot down to level @stop's entry; no lock, changes nothing
+ *
+ * Return: 0: that entry is present, or @stop's own was read and is not (look at w->e[stop]);
+ * -ENOENT: an upper entry is not present; -EFAULT: it has reserved bits or is of a foreign frame;
+ * -EAGAIN.
+ */
+int mmu_walk(struct lite_vcpu *v, u64 va, unsigned int stop, struct mmu_walk *w);
+
+/** mmu_walk_mark - set A in the walked entries, and D in the leaf; false: they changed. No lock */
+bool mmu_walk_mark(struct mmu_walk *w, bool dirty);
+
+/* mmu_fault.c */
+
+/** leaf_spte - the shadow of a guest's leaf entry, 0 if it may not have one now */
+u64 leaf_spte(struct lite_vm *vm, u64 e);
+
+/* mmu_update.c */
+
+/** mmu_sync - out-of-sync tables are read-only again, and agree with their shadows */
+void mmu_sync(struct lite_vcpu *v);
+
+/** upper_flags - what the shadow of the guest's upper entry @e has besides the child's address */
+static inline u64 upper_flags(u64 e)
+{
+	return PTE_P | PTE_A | (e & (PTE_W | PTE_U | PTE_NX));
+}
+
+#endif

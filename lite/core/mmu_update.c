@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the guest tells of its tables: updates, pins, roots, flushes; and the shadow kept in step with
+ * that. Fills no table but by entries that the guest has just written. Under vm->lock.
+ */
+#include "mmu_int.h"
+
+#define PRESERVE_TRIES 16
+
+/* Entry @idx of an upper shadow page may stay if it is what @e would become now. */
+static void upper_refresh(struct lite_vm *vm, u32 index, unsigned int idx, u64 e)
+{
+	struct lite_spage *sp = &vm->mmu.spage[index];
+	u64 spte = spage_table(vm, sp)[idx];
+	u32 child;
+
+	if (!spte || root_hole(sp->level, idx))
+		return;
+	if ((e & PTE_P) && !(e & PTE_PSE)) {
+		child = spage_find(vm, (e & PTE_FRAME) >> 12, sp->level - 1, 0);
+		if (child && spte == (vm->mmu.spage[child].pa | upper_flags(e)))
+			return;
+	}
+	spage_unlink(vm, index, idx);
+}
+
+/* All shadow pages of @gfn, which is resident at @guest, against what it holds now. */
+static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
+{
+	struct lite_vm *vm = v->vm;
+	unsigned int level, role, idx;
+
+	/* From above, and looked up anew: unlinking may release shadow pages of lower levels. */
+	for (level = 4; level >= 1; level--) {
+		for (role = 0; role < (level == 4 ? LITE_VCPUS_MAX : 1); role++) {
+			u32 i = spage_find(vm, gfn, level, role);
+			u64 *t;
+
+			if (!i)
+				continue;
+			v->stats.syncs++;
+			t = spage_table(vm, &vm->mmu.spage[i]);
+			for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++) {
+				u64 e = t[idx] ? mmu_load(&guest[idx]) : 0;
+
+				if (!t[idx])
+					continue;
+				if (level > 1)
+					upper_refresh(vm, i, idx, e);
+				else
+					spage_set_leaf(vm, i, idx, leaf_spte(vm, e));
+			}
+		}
+	}
+}
+
+void mmu_sync(struct lite_vcpu *v)
+{
+	struct lite_vm *vm = v->vm;
+	struct lite_mmu *m = &vm->mmu;
+	u32 i;
+
+	/* No table is compared while it can still be written. */
+	for (i = 0; i < m->unsyncs; i++)
+		if (m->unsync[i].link)
+			spage_set_leaf(vm, m->unsync[i].link >> 9, m->unsync[i].link & 511, 0);
+	while (m->unsyncs) {
+		u64 gfn = m->unsync[--m->unsyncs].gfn;
+		struct lite_frame *f = lite_frame(vm, gfn, NULL);
+
+		if (!(f->flags & FRAME_UNSYNC))
+			continue;
+		f->flags &= ~FRAME_UNSYNC;
+		table_compare(v, gfn, lite_ptr(vm, f->pa));
+	}
+}
+
+static u64 entry_write(u64 *ep, u64 val, bool preserve_ad)
+{
+	unsigned int tries;
+	u64 old = mmu_load(ep), new;
+
+	for (tries = 0; preserve_ad && tries < PRESERVE_TRIES; tries++) {
+		new = val | (old & (PTE_A | PTE_D));
+		if (__atomic_compare_exchange_n(ep, &old, new, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
+			return new;
+	}
+	__atomic_store_n(ep, val, __ATOMIC_RELEASE);
+	return val;
+}
+
+static bool frame_upper(struct lite_vm *vm, const struct lite_frame *f)
+{
+	u32 i;
+
+	for (i = f->shadow; i; i = vm->mmu.spage[i].next)
+		if (vm->mmu.spage[i].level > 1)
+			return true;
+	return f->flags & FRAME_PINNED_ANY & ~FRAME_PINNED(1);
+}
+
+static int update_locked(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad)
+{
+	struct lite_vm *vm = v->vm;
+	struct lite_slot *slot;
+	struct lite_frame *f = lite_frame(vm, gpa >> 12, &slot);
+	unsigned int idx = (gpa >> 3) & 511, level, role;
+	void *table;
+	int err;
+
+	if (!f || slot->readonly || (gpa & 7))
+		return -EINVAL;
+	if (val & PTE_P) {
+		/* No slot has a frame with bits beyond the processor's width. */
+		if (!lite_frame(vm, (val & PTE_FRAME) >> 12, NULL))
+			return -EINVAL;
+		if ((val & PTE_PSE) && frame_upper(vm, f))
+			return -EINVAL;
+	}
+	err = lite_gfn_ptr(v, gpa >> 12, &table);
+	if (err)
+		return err;
+	val = entry_write((u64 *)table + idx, val, preserve_ad);
+
+	for (level = 4; level >= 1; level--) {
+		for (role = 0; role < (level == 4 ? LITE_VCPUS_MAX : 1); role++) {
+			u32 i = spage_find(vm, gpa >> 12, level, role);
+			u64 spte;
+
+			if (!i)
+				continue;
+			if (level > 1) {
+				upper_refresh(vm, i, idx, val);
+				continue;
+			}
+			spte = leaf_spte(vm, val);
+			spage_set_leaf(vm, i, idx, spte);
+			v->stats.fills += !!spte;
+		}
+	}
+	return 0;
+}
+
+int mmu_update(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad)
+{
+	int err = mmu_lock(v);
+
+	if (err)
+		return err;
+	err = update_locked(v, gpa, val, preserve_ad);
+	mmu_unlock(v);
+	return err;
+}
+
+int mmu_update_va(struct lite_vcpu *v, u64 va, u64 val)
+{
+	struct mmu_walk w;
+	int err;
+
+	if (!lite_va_ok(va, 1))
+		return -EINVAL;
+	err = mmu_lock(v);
+	if (err)
+		return err;
+	err = mmu_walk(v, va, 1, &w);
+	if (!err)
+		err = update_locked(v, w.gfn[1] << 12 | mmu_index(va, 1) << 3, val, false);
+	else if (err != -EAGAIN)
+		err = -EINVAL;
+	mmu_unlock(v);
+	return err;
+}
+
+int mmu_pin(struct lite_vcpu *v, u64 gfn, unsigned int level)
+{
+	struct lite_slot *slot;
+	struct lite_frame *f = lite_frame(v->vm, gfn, &slot);
+	int err;
+
+	if (!f || slot->readonly || level < 1 || level > 4)
+		return -EINVAL;
+	err = mmu_lock(v);
+	if (err)
+		return err;
+	/* What it held before it was a table of the guest's may have changed unseen. */
+	spage_drop_gfn(v->vm, gfn);
+	f->flags |= FRAME_PINNED(level) | FRAME_TABLE;
+	mmu_unlock(v);
+	return 0;
+}
+
+int mmu_unpin(struct lite_vcpu *v, u64 gfn)
+{
+	struct lite_frame *f = lite_frame(v->vm, gfn, NULL);
+	int err;
+
+	if (!f)
+		return -EINVAL;
+	err = mmu_lock(v);
+	if (err)
+		return err;
+	f->flags &= ~FRAME_PINNED_ANY;
+	spage_drop_gfn(v->vm, gfn);
+	mmu_unlock(v);
+	return 0;
+}
+
+int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
+{
+	struct lite_vm *vm = v->vm;
+	struct lite_slot *slot;
+	struct lite_frame *f;
+	u64 old;
+	u32 i;
+	int err;
+
+	if (!lite_frame(vm, gfn, &slot) || slot->readonly)
+		return -EINVAL;
+	if (user) {
+		v->uroot = gfn;
+		return 0;
+	}
+	err = mmu_lock(v);
+	if (err)
+		return err;
+	mmu_sync(v);
+	old = v->kroot;
+	v->kroot = gfn;
+	v->stats.base_switches++;
+	f = lite_frame(vm, old, NULL);
+	if (f && old != gfn && (!vm->mmu.cache || !(f->flags & FRAME_PINNED(4)))) {
+		i = spage_find(vm, old, 4, v->id);
+		if (i)
+			spage_release(vm, i);
+	}
+	mmu_unlock(v);
+	return 0;
+}
+
+int mmu_root(struct lite_vcpu *v)
+{
+	struct lite_vm *vm = v->vm;
+	u64 pa;
+	u32 i;
+	int err = mmu_lock(v);
+
+	if (err)
+		return err;
+	i = spage_find(vm, v->kroot, 4, v->id);
+	if (!i) {
+		err = lite_frame(vm, v->kroot, NULL) ? mmu_reserve(v) : -EINVAL;
+		if (err)
+			goto out;
+		i = spage_get(v, v->kroot, 4, v->id);
+	}
+	pa = vm->mmu.spage[i].pa;
+	if (v->root_pa != pa) {
+		v->root_pa = pa;
+		v->changed |= LITE_CH_ROOT;
+	}
+out:
+	mmu_unlock(v);
+	return err;
+}
+
+int mmu_flush(struct lite_vcpu *v, u64 va)
+{
+	u32 i;
+	int err = mmu_lock(v);
+
+	if (err)
+		return err;
+	mmu_sync(v);
+	if (va == ~0ull && !v->vm->mmu.cache) {
+		i = spage_find(v->vm, v->kroot, 4, v->id);
+		if (i)
+			spage_empty(v->vm, i, 0, ROOT_HOLE_FIRST);
+	}
+	mmu_unlock(v);
+	return 0;
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The module: its parameters, and the device that the VMM opens. VMs are made here, everything else
- * is done by the descriptors that come out of it. No locks.
+ * The module: parameters (area.c has one more), and the device that the VMM opens. VMs are made
+ * here, everything else is done by the descriptors that come out of it. No locks.
  */
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -16,11 +16,6 @@ bool lodge_shadow_cache = true;
 module_param_named(shadow_cache, lodge_shadow_cache, bool, 0444);
 MODULE_PARM_DESC(shadow_cache,
 		 "keep shadow page tables when the guest changes its root (default Y)");
-
-bool lodge_allow_unisolated;
-module_param_named(allow_unisolated, lodge_allow_unisolated, bool, 0444);
-MODULE_PARM_DESC(allow_unisolated,
-		 "load even if this processor's ring 1 does not isolate guests (default N)");
 
 unsigned int lodge_pin_percent = 75;
 module_param_named(pin_percent, lodge_pin_percent, uint, 0644);

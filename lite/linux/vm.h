@@ -93,7 +93,6 @@ static inline void lodge_mmu_unlock(struct lodge_vm *lv)
 
 /* main.c: module parameters */
 extern bool lodge_shadow_cache;
-extern bool lodge_allow_unisolated;
 extern unsigned int lodge_pin_percent;
 
 /* vm.c */

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The switcher areas: memory, views and the hypervisor's slot of page tables. Between area.c, which
+ * builds them, and world.c, which uses one at a time, with interrupts off.
+ */
+#ifndef LITE_AREA_H
+#define LITE_AREA_H
+
+#include <linux/percpu.h>
+#include <asm/io.h>
+
+#include "switcher.h"
+#include "world.h"
+
+/* Entries of the hypervisor's own tables: supervisor, never global. */
+#define AREA_DATA	(_PAGE_PRESENT | _PAGE_RW | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_NX)
+#define AREA_RODATA	(_PAGE_PRESENT | _PAGE_ACCESSED | _PAGE_NX)
+#define AREA_TEXT	(_PAGE_PRESENT | _PAGE_ACCESSED)
+#define AREA_DATA_EXEC	(_PAGE_PRESENT | _PAGE_RW | _PAGE_ACCESSED | _PAGE_DIRTY) /* a table */
+#define AREA_TABLE_USER (AREA_DATA_EXEC | _PAGE_USER)
+
+/* Places in the hole, by entry of its third-level table: M2P, switchers, the vCPU's vcpu_info. */
+#define AREA_M2P_P3 0
+#define AREA_SW_P3  256
+#define AREA_VI_P3  257
+
+#define AREA64(page, off) (*(u64 *)((u8 *)(page) + (off)))
+#define AREA16(page, off) (*(u16 *)((u8 *)(page) + (off)))
+
+/**
+ * struct world_area - one processor's
+ * @rw, @ro, @ho: the pages of switcher.h, in the kernel's mapping; @idt likewise
+ * @guest_p2:	  the guest view of this area
+ * @msr:	  LSTAR, CSTAR, SFMASK, SYSENTER_CS for the guest
+ * @v, @w:	  whose constants are in the area
+ * @light, @next: a light exit ended in the full tier, and what it wants
+ */
+struct world_area {
+	u8 *rw, *idt, *ro, *ho;
+	u64 *guest_p2;
+	u64 msr[4];
+	int cpu;
+	struct lite_vcpu *v;
+	struct world_vcpu *w;
+	bool light;
+	enum lite_next next;
+};
+
+struct world_area *area_of(unsigned int cpu);
+
+/** area_va - of processor @cpu's area; area_vi_va - of the vcpu_info page, the same everywhere */
+u64 area_va(unsigned int cpu);
+u64 area_vi_va(void);
+u64 area_hole_va(void);
+
+/** area_wants_verw - this processor leaks its buffers to less privileged code */
+bool area_wants_verw(void);
+
+/** area_write_cr4 - past the kernel's own copy of CR4, which keeps what the host wants */
+void area_write_cr4(unsigned long cr4);
+
+/** area_enter - run sw_enter of this area; interrupts are off */
+void area_enter(struct world_area *a);
+
+/** area_forget - no area has @v's constants any more */
+void area_forget(struct lite_vcpu *v);
+
+/** world_light - called by the switcher */
+int world_light(struct world_area *a);
+
+#endif

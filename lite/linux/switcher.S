@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The way into the guest and back, and what is answered without leaving it.
+ *
+ * Called by world.c with interrupts off, at this processor's switcher address. The text is mapped
+ * at the same address in the host's and the guest's page tables, so a CR3 write is all that lies
+ * between the two views. While the guest's IDT is loaded, nothing but the handlers below may run
+ * at ring 0: they know that NMIs and machine checks can come at any instruction.
+ *
+ * Order. In: IDT first, so that an NMI finds a handler that needs neither GDT, TSS nor page tables
+ * of either side; then GDT and TSS, selectors, bases, CR3. Out: CR3, GDT and TSS, selectors, bases,
+ * IDT last.
+ */
+#include <linux/linkage.h>
+#include <asm/nospec-branch.h>
+#include <asm/segment.h>
+
+#include "switcher.h"
+
+#define RW(x) (sw_text + SW_RW + (x))(%rip)
+#define RO(x) (sw_text + SW_RO + (x))(%rip)
+#define HO(x) (sw_text + SW_HO + (x))(%rip)
+
+	.section .rodata, "a"
+	.balign 4096
+	.globl sw_text, sw_text_end, sw_enter, sw_vectors, sw_syscall, sw_syscall32
+sw_text:
+
+/* Take bases of FS, GS and the inactive GS out of, or back into, the processor; clobbers rax. */
+.macro BASES_SAVE fs, gs, kgs
+	rdfsbase %rax
+	mov	%rax, HO(\fs)
+	rdgsbase %rax
+	mov	%rax, HO(\gs)
+	swapgs
+	rdgsbase %rax
+	mov	%rax, HO(\kgs)
+	swapgs
+.endm
+.macro BASES_LOAD fs, gs, kgs
+	swapgs
+	mov	HO(\kgs), %rax
+	wrgsbase %rax
+	swapgs
+	mov	HO(\gs), %rax
+	wrgsbase %rax
+	mov	HO(\fs), %rax
+	wrfsbase %rax
+.endm
+
+/* What an NMI or machine check in host context has left on its stack is not for the guest. */
+.macro SCRUB
+	xor	%eax, %eax
+	.irp	ist, 1, 2, 3, 4
+	.irp	off, 8, 16, 24, 32, 40, 48, 56, 64
+	mov	%rax, RW(D_IST + \ist * D_IST_SIZE - \off)
+	.endr
+	.endr
+.endm
+
+/* To \fail unless 64 bytes below \reg can be written for the guest. Clobbers \tmp. */
+.macro CHECK_STACK reg, tmp, fail
+	lea	-64(\reg), \tmp
+	sar	$47, \tmp
+	inc	\tmp
+	cmp	$1, \tmp
+	ja	\fail
+	lea	-64(\reg), \tmp
+	shr	$43, \tmp
+	cmp	$0x1ffff0, \tmp
+	je	\fail
+	lea	-1(\reg), \tmp
+	shr	$43, \tmp
+	cmp	$0x1ffff0, \tmp
+	je	\fail
+.endm
+
+sw_enter:
+	push	%rbp
+	push	%rbx
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	pushfq
+	mov	%rsp, HO(H_RSP)
+	sgdt	HO(H_GDT)
+	sidt	HO(H_IDT)
+	mov	%cr3, %rax
+	mov	%rax, RO(R_HCR3)
+	mov	%ds, HO(H_SEL)
+	mov	%es, HO(H_SEL + 2)
+	mov	%fs, HO(H_SEL + 4)
+	mov	%gs, HO(H_SEL + 6)
+	BASES_SAVE H_FS, H_GS, H_KGS
+	lidt	HO(H_SIDT)
+	lgdt	HO(H_SGDT)
+	andb	$0xfd, RO(R_GDT + 0x40 + 5)	/* LTR wants a TSS that is not busy */
+	mov	$0x40, %eax
+	ltr	%ax
+	mov	HO(H_GSEL), %ds
+	mov	HO(H_GSEL + 2), %es
+	mov	HO(H_GSEL + 4), %fs
+	mov	HO(H_GSEL + 6), %gs
+	BASES_LOAD H_GFS, H_GGS, H_GKGS
+	lea	RW(D_STACK), %rsp
+sw_to_guest:
+	SCRUB
+	testb	$FAST_VERW, RO(R_FAST)
+	jz	1f
+	verw	HO(H_VERW)
+1:
+	mov	HO(H_GCR3), %rax
+	mov	%rax, %cr3			/* ---- guest view ---- */
+	lea	RW(D_REGS), %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rax
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	add	$16, %rsp
+	iretq
+
+/*
+ * SYSCALL, from ring 3 or ring 1: the processor does not say which. RCX has RIP, R11 the flags.
+ */
+	.balign	16
+sw_syscall:
+	mov	%rsp, RW(D_RSP)
+	lea	RW(D_STACK), %rsp
+	testb	$FAST_ON, RO(R_FAST)
+	jz	sw_slow
+	cmpb	$0, RW(D_MODE)
+	je	sw_user_syscall
+	cmp	$23, %rax
+	je	sw_hc_iret
+	cmp	$3, %rax
+	je	sw_hc_stack
+	cmp	$25, %rax
+	je	sw_hc_segment
+sw_slow:
+	mov	%r11, RW(D_FLAGS)
+	mov	%rcx, RW(D_RIP)
+	movq	$SW_USER_SS, RW(D_SS)		/* the core puts the right ones */
+	movq	$SW_USER_CS, RW(D_CS)
+	lea	RW(D_RIP), %rsp
+	pushq	$0
+	pushq	$0x100
+	jmp	sw_leave
+
+	.balign	16
+sw_syscall32:
+	mov	%rsp, RW(D_RSP)
+	mov	%r11, RW(D_FLAGS)
+	mov	%rcx, RW(D_RIP)
+	movq	$SW_USER_SS, RW(D_SS)
+	movq	$0x23, RW(D_CS)
+	lea	RW(D_RIP), %rsp
+	pushq	$0
+	pushq	$0x101
+	jmp	sw_leave
+
+/* HYPERVISOR_stack_switch(ss, sp): only noted, since it is checked at each use anyway. */
+sw_hc_stack:
+	mov	%rsi, RW(D_KSP)
+	jmp	sw_hc_done
+
+/* HYPERVISOR_set_segment_base(which, base): FS, GS of the user, GS of the kernel. */
+sw_hc_segment:
+	mov	%rsi, %rax
+	shl	$16, %rax
+	sar	$16, %rax
+	cmp	%rsi, %rax
+	jne	1f				/* not canonical: the core says so */
+	cmp	$2, %rdi
+	ja	1f
+	je	3f
+	test	%edi, %edi
+	jnz	2f
+	wrfsbase %rsi
+	jmp	sw_hc_done
+3:	wrgsbase %rsi
+	jmp	sw_hc_done
+2:	swapgs
+	wrgsbase %rsi
+	swapgs
+	jmp	sw_hc_done
+1:	mov	$25, %eax
+	jmp	sw_slow
+
+/* Back to ring 1 after the hypercall, RAX = 0. RCX, R11 and the flags are the caller's to lose. */
+sw_hc_done:
+	incq	RW(D_N_HC)
+	mov	RW(D_RSP), %rax
+	mov	%rax, RW(D_FAR + 16)
+	mov	%rcx, RW(D_FAR)
+	xor	%eax, %eax
+sw_far_ring1:
+	movq	$SW_KERN_CS, RW(D_FAR + 8)
+	movq	$SW_KERN_SS, RW(D_FAR + 24)
+	testb	$FAST_SMAP, RO(R_FAST)
+	jz	1f
+	stac
+1:	lea	RW(D_FAR), %rsp
+sw_sti:	sti					/* no interrupt before the next instruction is done */
+	lretq
+
+/* A user's system call becomes one of the guest's kernel: frame on its stack, same root. */
+sw_user_syscall:
+	mov	%rax, RW(D_T0)
+	mov	%rbx, RW(D_T1)
+	mov	RW(D_KSP), %rax
+	and	$-16, %rax
+	CHECK_STACK %rax, %rbx, sw_bounce_bad
+	mov	RW(D_RSP), %rbx
+sw_bounce_from:
+	movq	$SW_USER_SS, -8(%rax)
+	mov	%rbx, -16(%rax)
+	mov	%r11, -24(%rax)
+	movq	$SW_USER_CS, -32(%rax)
+	mov	%rcx, -40(%rax)
+	mov	%r11, -48(%rax)
+	mov	%rcx, -56(%rax)
+sw_bounce_to:
+	sub	$56, %rax
+	mov	%rax, RW(D_FAR + 16)
+	mov	RO(R_SYSCALL), %rax
+	mov	%rax, RW(D_FAR)
+	mov	RO(R_VI), %rax
+	movb	$1, 1(%rax)			/* events masked */
+	movb	$1, RW(D_MODE)
+	swapgs
+	incq	RW(D_N_SYSCALL)
+	mov	RW(D_T0), %rax
+	mov	RW(D_T1), %rbx
+	jmp	sw_far_ring1
+sw_bounce_bad:
+	mov	RW(D_T0), %rax
+	mov	RW(D_T1), %rbx
+	lea	RW(D_STACK), %rsp
+	jmp	sw_slow
+
+/*
+ * HYPERVISOR_iret. Frame at the guest's RSP: rax r11 rcx flags rip cs rflags rsp ss. RAX, RCX and
+ * R11 are free. Nothing is written through a guest address but the event mask, whose page is ours.
+ */
+sw_hc_iret:
+	mov	RW(D_RSP), %rax
+	mov	%rax, RW(D_T2)
+	mov	RO(R_VI), %rcx
+sw_iret_from:
+	cmpb	$0, (%rcx)			/* an event is pending: the core's business */
+	jne	sw_iret_bad
+	cmpq	$0, 24(%rax)
+	jne	sw_iret_bad
+	mov	48(%rax), %r11
+	and	$SW_FLAGS, %r11d
+	or	$0x202, %r11d
+	mov	40(%rax), %rcx
+	test	$3, %cl
+	jz	1f
+	cmp	$SW_USER_CS, %rcx
+	jne	sw_iret_bad
+	testb	$2, 49(%rax)			/* a user with events masked */
+	jz	sw_iret_bad
+	mov	32(%rax), %rcx
+	mov	%rcx, RW(D_RIP)
+	shr	$47, %rcx
+	jnz	sw_iret_bad
+	mov	%r11, RW(D_FLAGS)
+	mov	56(%rax), %rcx
+	mov	%rcx, RW(D_RSP)
+	mov	8(%rax), %r11
+	mov	16(%rax), %rcx
+	mov	(%rax), %rax
+	mov	%rax, RW(D_T0)
+	mov	RO(R_VI), %rax
+	movb	$0, 1(%rax)
+	mov	RW(D_T0), %rax
+	movb	$0, RW(D_MODE)
+	swapgs
+	movq	$SW_USER_CS, RW(D_CS)
+	movq	$SW_USER_SS, RW(D_SS)
+	incq	RW(D_N_IRET)
+	lea	RW(D_RIP), %rsp
+	iretq
+1:	mov	32(%rax), %rcx			/* to the guest's kernel */
+	mov	%rcx, RW(D_RIP)
+	sar	$47, %rcx
+	inc	%rcx
+	cmp	$1, %rcx
+	ja	sw_iret_bad			/* iretq would fault here, in ring 0 */
+	or	RO(R_AC), %r11
+	mov	%r11, RW(D_FLAGS)
+	mov	8(%rax), %r11
+	mov	16(%rax), %rcx
+	mov	%rcx, RW(D_T1)
+	mov	56(%rax), %rcx
+	mov	%rcx, RW(D_RSP)
+	mov	49(%rax), %cl			/* mask = !IF */
+	shr	$1, %cl
+	and	$1, %cl
+	xor	$1, %cl
+	mov	(%rax), %rax
+	mov	%rax, RW(D_T0)
+	mov	RO(R_VI), %rax
+	mov	%cl, 1(%rax)
+sw_iret_to:
+	mov	RW(D_T0), %rax
+	mov	RW(D_T1), %rcx
+	movq	$SW_KERN_CS, RW(D_CS)
+	movq	$SW_KERN_SS, RW(D_SS)
+	incq	RW(D_N_IRET)
+	lea	RW(D_RIP), %rsp
+	iretq
+sw_iret_bad:
+	mov	RW(D_T2), %rax
+	mov	%rax, RW(D_RSP)
+	mov	$23, %eax
+	lea	RW(D_STACK), %rsp
+	jmp	sw_slow
+
+/* One stub of 16 bytes a vector. */
+	.balign	16
+sw_vectors:
+	i = 0
+	.rept	256
+	.balign	16
+	.if	(i == 8) || ((i >= 10) && (i <= 14)) || (i == 17) || (i == 21) || (i == 29) || (i == 30)
+	.else
+	pushq	$0
+	.endif
+	pushq	$i
+	.if	(i == 1) || (i == 2) || (i == 8) || (i == 18)
+	jmp	sw_ist
+	.elseif	(i == 0) || (i == 3) || (i == 4) || (i == 6)
+	jmp	sw_reflect
+	.else
+	jmp	sw_trap
+	.endif
+	i = i + 1
+	.endr
+
+/* On an own stack: vec err rip cs flags rsp ss. */
+sw_ist:
+	testb	$3, 24(%rsp)
+	jnz	5f
+	cmpl	$8, (%rsp)
+	je	4f
+	push	%rax
+	push	%rcx
+	/* Came at ring 0: in the switcher, or in a light exit. Note it and go on. */
+	cmpl	$1, 16(%rsp)
+	je	3f
+	mov	%cr3, %rcx
+	mov	RO(R_HCR3), %rax
+	mov	%rax, %cr3			/* the note is kept where no guest can reach it */
+	cmpl	$2, 16(%rsp)
+	jne	1f
+	incq	HO(H_NMI)
+	jmp	2f
+1:	incq	HO(H_MCE)
+2:	mov	%rcx, %cr3
+	testb	$2, 49(%rsp)			/* IF: between sti and lretq. Back to the sti: its */
+	jz	6f				/* shadow is gone, an interrupt could come before */
+	andb	$0xfd, 49(%rsp)
+	lea	sw_sti(%rip), %rax
+	mov	%rax, 32(%rsp)
+6:	pop	%rcx
+	pop	%rax
+	add	$16, %rsp
+	iretq
+3:	andq	$~0x100, 48(%rsp)		/* a guest's watchpoint that met the switcher: ignored */
+	orq	$0x10000, 48(%rsp)
+	jmp	6b
+4:	movq	$1, RW(D_FAULT)
+5:	push	%rax
+	.irp	off, 0, 8, 16, 24, 32, 40, 48
+	mov	8 + \off(%rsp), %rax
+	mov	%rax, RW(D_VEC + \off)
+	.endr
+	pop	%rax
+	lea	RW(D_VEC), %rsp
+	jmp	sw_leave
+
+/* Traps without error code that a user's program has met: to the guest's kernel at once. */
+sw_reflect:
+	testb	$2, 24(%rsp)
+	jz	sw_trap
+	testb	$FAST_ON, RO(R_FAST)
+	jz	sw_leave
+	mov	%rax, RW(D_T0)
+	mov	%rbx, RW(D_T1)
+	mov	%rcx, RW(D_T2)
+	mov	(%rsp), %eax
+	lea	RO(R_TRAP), %rbx
+	mov	(%rbx, %rax, 8), %rax
+	test	%rax, %rax
+	jz	1f
+	mov	%rax, RW(D_T3)
+	mov	RW(D_KSP), %rax
+	and	$-16, %rax
+	CHECK_STACK %rax, %rbx, 1f
+sw_reflect_from:
+	mov	48(%rsp), %rbx
+	mov	%rbx, -8(%rax)
+	mov	40(%rsp), %rbx
+	mov	%rbx, -16(%rax)
+	mov	32(%rsp), %rbx
+	mov	%rbx, -24(%rax)
+	mov	24(%rsp), %rbx
+	mov	%rbx, -32(%rax)
+	mov	16(%rsp), %rbx
+	mov	%rbx, -40(%rax)
+	mov	%r11, -48(%rax)
+	mov	%rcx, -56(%rax)
+sw_reflect_to:
+	sub	$56, %rax
+	mov	%rax, RW(D_RSP)
+	mov	RO(R_VI), %rax
+	movb	$1, 1(%rax)
+	movb	$1, RW(D_MODE)
+	swapgs
+	incq	RW(D_N_TRAP)
+	mov	RW(D_T3), %rax
+	mov	%rax, RW(D_RIP)
+	movq	$SW_KERN_CS, RW(D_CS)
+	movq	$SW_KERN_SS, RW(D_SS)
+	mov	RO(R_AC), %rax
+	or	$0x202, %rax
+	mov	%rax, RW(D_FLAGS)
+	mov	RW(D_T0), %rax
+	mov	RW(D_T1), %rbx
+	lea	RW(D_RIP), %rsp
+	iretq
+sw_reflect_bad:
+	lea	RW(D_VEC), %rsp			/* as the processor had left it */
+	mov	RW(D_T2), %rcx
+1:	mov	RW(D_T0), %rax
+	mov	RW(D_T1), %rbx
+	jmp	sw_leave
+
+sw_trap:
+	testb	$3, 24(%rsp)
+	jnz	sw_leave
+	/* The switcher's own fault: on a guest's address, where that was to be expected? */
+	mov	%rax, RW(D_T3)
+	mov	16(%rsp), %rax
+	push	%rbx
+	.macro EXPECT name
+	lea	sw_\name\()_from(%rip), %rbx
+	cmp	%rbx, %rax
+	jb	1f
+	lea	sw_\name\()_to(%rip), %rbx
+	cmp	%rbx, %rax
+	jae	1f
+	pop	%rbx
+	mov	RW(D_T3), %rax
+	jmp	sw_\name\()_bad
+1:
+	.endm
+	EXPECT	bounce
+	EXPECT	iret
+	EXPECT	reflect
+	pop	%rbx
+	mov	RW(D_T3), %rax
+	push	%rax
+	movq	$1, RW(D_FAULT)
+	.irp	off, 0, 8, 16, 24, 32
+	mov	8 + \off(%rsp), %rax
+	mov	%rax, RW(D_VEC + \off)
+	.endr
+	pop	%rax
+	lea	RW(D_VEC), %rsp
+
+/* RSP is at D_VEC, which has vector, error code and the processor's frame. */
+sw_leave:
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%rax
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	mov	%cr2, %rax
+	mov	%rax, RW(D_CR2)
+	mov	RO(R_HCR3), %rax
+	mov	%rax, %cr3			/* ---- host view ---- */
+	cld
+	cmpq	$0, RW(D_FAULT)
+	jne	sw_full
+	testb	$FAST_LIGHT, RO(R_FAST)
+	jz	sw_full
+	mov	RW(D_VEC), %rax
+	cmp	$0x100, %rax
+	je	1f
+	cmp	$14, %rax
+	jne	sw_full
+	/*
+	 * Light exit: the host's page tables and GS, but IDT, GDT, TSS and MSRs of the guest;
+	 * interrupts stay off.
+	 */
+1:	BASES_SAVE H_GFS, H_GGS, H_GKGS
+	mov	HO(H_GS), %rax
+	wrgsbase %rax
+	mov	HO(H_RSP), %rsp
+	and	$-16, %rsp
+	mov	HO(H_LARG), %rdi
+	mov	HO(H_LIGHT), %rax
+	call	*%rax
+	mov	%eax, %ebx
+	BASES_LOAD H_GFS, H_GGS, H_GKGS
+	lea	RW(D_STACK), %rsp
+	test	%ebx, %ebx
+	jnz	sw_to_guest
+sw_full:
+	BASES_SAVE H_GFS, H_GGS, H_GKGS
+	mov	%ds, HO(H_GSEL)
+	mov	%es, HO(H_GSEL + 2)
+	mov	%fs, HO(H_GSEL + 4)
+	mov	%gs, HO(H_GSEL + 6)
+	lgdt	HO(H_GDTRW)			/* LTR sets the busy bit: not in the read-only alias */
+	mov	HO(H_TSSB), %rax
+	andb	$0xfd, (%rax)
+	mov	$0x40, %eax
+	ltr	%ax
+	lgdt	HO(H_GDT)
+	mov	$0x18, %eax
+	mov	%eax, %ss
+	mov	HO(H_SEL), %ds
+	mov	HO(H_SEL + 2), %es
+	mov	HO(H_SEL + 4), %fs
+	mov	HO(H_SEL + 6), %gs
+	BASES_LOAD H_FS, H_GS, H_KGS
+	mov	HO(H_RSP), %rsp
+	lidt	HO(H_IDT)
+	popfq
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	ret
+sw_text_end:
+
+/*
+ * world_dispatch(entry): call a gate of the host's IDT as if its interrupt had come here. The
+ * processor aligns the stack before it pushes.
+ */
+	.text
+SYM_FUNC_START(world_dispatch)
+	push	%rbp
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	push	$__KERNEL_DS
+	push	%rbp
+	pushfq
+	push	$__KERNEL_CS
+	CALL_NOSPEC rdi
+	mov	%rbp, %rsp
+	pop	%rbp
+	RET
+SYM_FUNC_END(world_dispatch)
+	.section .note.GNU-stack, "", @progbits

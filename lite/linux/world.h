@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The world switch as the rest of the module sees it. world.c owns everything that is per processor
+ * and the pages of the hypervisor's hole; it knows nothing of files, ioctls and sleeping.
+ */
+#ifndef LITE_WORLD_H
+#define LITE_WORLD_H
+
+#include <linux/mm_types.h>
+#include <linux/preempt.h>
+
+#include "lite.h"
+
+/** struct world_vm - the VM's part of the hole: tables that map the M2P */
+struct world_vm {
+	u64 *m2p_p2;
+};
+
+/**
+ * struct world_vcpu - a vCPU's own pages and its place
+ * @p3:	      the hole in this vCPU's roots
+ * @vi_pt:    maps the guest's vcpu_info for the switcher
+ * @p5, @p4:  with 5 levels: the root that the processor gets, and what it has in the hole's slot
+ * @cpu:      where it is in the guest, or -1. Pairs with @kick: each side writes its own, then
+ *	      reads the other's
+ * @last_cpu: whose switcher area has this vCPU's constants
+ * @msr_cpu:  where the guest's syscall MSRs are loaded, or -1
+ */
+struct world_vcpu {
+	u64 *p3, *vi_p2, *vi_pt;
+	u64 *p5, *p4;
+	int cpu;
+	u32 kick;
+	int last_cpu;
+	int msr_cpu;
+	u64 msr[4];
+	bool notified;
+	struct preempt_notifier notifier;
+};
+
+/** world_init - areas of all processors; one line in the log and -errno when this host will not do */
+int world_init(void);
+void world_exit(void);
+
+/** world_mm_enter - give the switcher its slot in @mm's page tables; -EBUSY: it is taken */
+int world_mm_enter(struct mm_struct *mm);
+void world_mm_leave(struct mm_struct *mm);
+
+/** world_vm_init - fill in what vm has of this processor: dmap, hole_va, phys_bits, xcr0, has_smap */
+int world_vm_init(struct lite_vm *vm, struct world_vm *w);
+void world_vm_fini(struct lite_vm *vm, struct world_vm *w);
+
+/** world_vm_start - map vm->m2p, which is vmalloc()ed and page aligned in size */
+int world_vm_start(struct lite_vm *vm, struct world_vm *w);
+
+/** world_vcpu_init - after lite_vcpu_init(); sets vm->mmu.hyp_pa */
+int world_vcpu_init(struct lite_vcpu *v, struct world_vcpu *w, struct world_vm *vm);
+void world_vcpu_fini(struct lite_vcpu *v, struct world_vcpu *w);
+
+/**
+ * world_enter - run the guest until something needs the full tier
+ * @next: set when 2 is returned
+ *
+ * Preemption and interrupts on; mmu_root() was called. Interrupts, NMIs and machine checks are the
+ * host's again when it returns.
+ *
+ * Return: 0: call lite_handle() in the full tier. 1: nothing to handle, lite_prepare(). 2: a light
+ * exit has handled it and says *@next.
+ */
+int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next);
+
+/** world_put - before the vCPU's thread returns to user space */
+void world_put(struct world_vcpu *w);
+
+/** world_kick - make world_enter() return, now or when it is called next. Any context */
+void world_kick(struct world_vcpu *w);
+
+/** world_levels - of the host's page tables */
+unsigned int world_levels(void);
+
+#endif

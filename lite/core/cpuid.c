@@ -10,8 +10,8 @@
  */
 #include "trap.h"
 
-#define ALL    0xffffffffu
-#define BIT(n) (1u << (n))
+#define ALL	0xffffffffu
+#define FEAT(n) (1u << (n))
 
 #define LEAF_XEN     0x40000000u
 #define LEAF_XSAVE   0xdu
@@ -31,55 +31,56 @@ struct cpuid_row {
 };
 
 /* Leaf 1. edx: no VME, PSE, MCE, MTRR, PGE, MCA, PSE36, PSN, DS, ACPI, HTT, TM, PBE. */
-#define L1_EDX                                                                                   \
-	~(BIT(1) | BIT(3) | BIT(7) | BIT(12) | BIT(13) | BIT(14) | BIT(17) | BIT(18) | BIT(21) | \
-	  BIT(22) | BIT(28) | BIT(29) | BIT(31))
+#define L1_EDX                                                                                 \
+	~(FEAT(1) | FEAT(3) | FEAT(7) | FEAT(12) | FEAT(13) | FEAT(14) | FEAT(17) | FEAT(18) | \
+	  FEAT(21) | FEAT(22) | FEAT(28) | FEAT(29) | FEAT(31))
 /*
  * ecx: no DTES64, MONITOR, DS-CPL, VMX, SMX, EIST, TM2, CNXT-ID, SDBG, xTPR, PDCM, PCID, DCA,
  * x2APIC, TSC deadline; XSAVE, OSXSAVE and AVX as XCR0 allows: cpuid_features().
  */
-#define L1_ECX                                                                               \
-	~(BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(10) | BIT(11) | \
-	  BIT(14) | BIT(15) | BIT(17) | BIT(18) | BIT(21) | BIT(24) | BIT(27))
-#define L1_XSAVE      (BIT(26) | BIT(27))
-#define L1_OSXSAVE    BIT(27)
-#define L1_AVX	      (BIT(12) | BIT(28) | BIT(29)) /* FMA, AVX, F16C */
-#define L1_HYPERVISOR BIT(31)
+#define L1_ECX                                                                             \
+	~(FEAT(2) | FEAT(3) | FEAT(4) | FEAT(5) | FEAT(6) | FEAT(7) | FEAT(8) | FEAT(10) | \
+	  FEAT(11) | FEAT(14) | FEAT(15) | FEAT(17) | FEAT(18) | FEAT(21) | FEAT(24) | FEAT(27))
+#define L1_XSAVE      (FEAT(26) | FEAT(27))
+#define L1_OSXSAVE    FEAT(27)
+#define L1_AVX	      (FEAT(12) | FEAT(28) | FEAT(29)) /* FMA, AVX, F16C */
+#define L1_HYPERVISOR FEAT(31)
 
 /* Leaf 7. ebx: FSGSBASE BMI1 AVX2 FDP BMI2 ERMS FPCSDS AVX512F DQ RDSEED ADX IFMA CLFLUSHOPT CLWB
  * AVX512PF ER CD SHA BW VL. Not SMEP, SMAP, INVPCID, TSX, MPX, RDT, PT, SGX, TSC_ADJUST. */
-#define L7_EBX                                                                                     \
-	(BIT(0) | BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) | BIT(16) | BIT(17) |       \
-	 BIT(18) | BIT(19) | BIT(21) | BIT(23) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | \
-	 BIT(30) | BIT(31))
-#define L7_EBX_AVX2 BIT(5)
+#define L7_EBX                                                                                   \
+	(FEAT(0) | FEAT(3) | FEAT(5) | FEAT(6) | FEAT(8) | FEAT(9) | FEAT(13) | FEAT(16) |       \
+	 FEAT(17) | FEAT(18) | FEAT(19) | FEAT(21) | FEAT(23) | FEAT(24) | FEAT(26) | FEAT(27) | \
+	 FEAT(28) | FEAT(29) | FEAT(30) | FEAT(31))
+#define L7_EBX_AVX2 FEAT(5)
 #define L7_EBX_AVX512 \
-	(BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | BIT(31))
+	(FEAT(16) | FEAT(17) | FEAT(21) | FEAT(26) | FEAT(27) | FEAT(28) | FEAT(30) | FEAT(31))
 /* ecx: VBMI VBMI2 GFNI VAES VPCLMUL VNNI BITALG VPOPCNTDQ CLDEMOTE MOVDIRI MOVDIR64B. Not UMIP,
  * PKU, WAITPKG, CET, LA57, RDPID (TSC_AUX is the host's), bus locks, ENQCMD. */
-#define L7_ECX_AVX    (BIT(9) | BIT(10))
-#define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
-#define L7_ECX	      (L7_ECX_AVX | L7_ECX_AVX512 | BIT(8) | BIT(25) | BIT(27) | BIT(28))
+#define L7_ECX_AVX    (FEAT(9) | FEAT(10))
+#define L7_ECX_AVX512 (FEAT(1) | FEAT(6) | FEAT(11) | FEAT(12) | FEAT(14))
+#define L7_ECX	      (L7_ECX_AVX | L7_ECX_AVX512 | FEAT(8) | FEAT(25) | FEAT(27) | FEAT(28))
 /* edx: 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16. Not AMX, IBT, IBRS and the like. */
-#define L7_EDX_AVX512 (BIT(2) | BIT(3) | BIT(8) | BIT(23))
-#define L7_EDX	      (L7_EDX_AVX512 | BIT(4) | BIT(10) | BIT(14))
+#define L7_EDX_AVX512 (FEAT(2) | FEAT(3) | FEAT(8) | FEAT(23))
+#define L7_EDX	      (L7_EDX_AVX512 | FEAT(4) | FEAT(10) | FEAT(14))
 
 /* 0x80000001. edx: as leaf 1's, and no 1 GB pages, no RDTSCP (TSC_AUX again). */
-#define E1_EDX \
-	~(BIT(1) | BIT(3) | BIT(7) | BIT(12) | BIT(13) | BIT(14) | BIT(17) | BIT(26) | BIT(27))
+#define E1_EDX                                                                                 \
+	~(FEAT(1) | FEAT(3) | FEAT(7) | FEAT(12) | FEAT(13) | FEAT(14) | FEAT(17) | FEAT(26) | \
+	  FEAT(27))
 /* ecx: LAHF ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM. */
-#define E1_ECX	   (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
-#define E1_ECX_AVX (BIT(11) | BIT(16))
+#define E1_ECX	   (FEAT(0) | FEAT(5) | FEAT(6) | FEAT(7) | FEAT(8) | FEAT(11) | FEAT(16) | FEAT(21))
+#define E1_ECX_AVX (FEAT(11) | FEAT(16))
 
 static const struct cpuid_row row[] = {
 	{ 0x0, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },
-	{ 0x1, SUB_ANY, { ALL, 0xffff, L1_ECX, L1_EDX }, { 0, BIT(16), L1_HYPERVISOR, 0 } },
+	{ 0x1, SUB_ANY, { ALL, 0xffff, L1_ECX, L1_EDX }, { 0, FEAT(16), L1_HYPERVISOR, 0 } },
 	{ 0x2, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },
 	{ 0x4, SUB_ANY, { 0x00003fff, ALL, ALL, ALL }, { 0 } }, /* one core, one thread */
-	{ 0x6, SUB_ANY, { 0 }, { BIT(2), 0, 0, 0 } },		/* a timer that never stops */
+	{ 0x6, SUB_ANY, { 0 }, { FEAT(2), 0, 0, 0 } },		/* a timer that never stops */
 	{ 0x7, 0, { 1, L7_EBX, L7_ECX, L7_EDX }, { 0 } },
-	{ 0x7, 1, { BIT(4) | BIT(5) | BIT(23), 0, 0, 0 }, { 0 } }, /* AVX_VNNI BF16 AVX_IFMA */
-	{ LEAF_XSAVE, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },	   /* cpuid_xsave() */
+	{ 0x7, 1, { FEAT(4) | FEAT(5) | FEAT(23), 0, 0, 0 }, { 0 } }, /* AVX_VNNI BF16 AVX_IFMA */
+	{ LEAF_XSAVE, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },	      /* cpuid_xsave() */
 	{ 0x15, SUB_ANY, { ALL, ALL, ALL, 0 }, { 0 } },
 	{ 0x16, SUB_ANY, { ALL, ALL, ALL, 0 }, { 0 } },
 	{ 0x80000000, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },
@@ -89,11 +90,11 @@ static const struct cpuid_row row[] = {
 	{ 0x80000004, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },
 	{ 0x80000005, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },
 	{ 0x80000006, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },
-	{ 0x80000007, SUB_ANY, { 0 }, { 0, 0, 0, BIT(8) } }, /* invariant TSC */
+	{ 0x80000007, SUB_ANY, { 0 }, { 0, 0, 0, FEAT(8) } }, /* invariant TSC */
 	/* 48-bit addresses; ebx: CLZERO, x87 error pointers; one processor */
-	{ 0x80000008, SUB_ANY, { 0x000000ff, BIT(0) | BIT(2), 0, 0 }, { 48 << 8, 0, 0, 0 } },
+	{ 0x80000008, SUB_ANY, { 0x000000ff, FEAT(0) | FEAT(2), 0, 0 }, { 48 << 8, 0, 0, 0 } },
 	{ 0x8000001d, SUB_ANY, { 0x00003fff, ALL, ALL, ALL }, { 0 } },
-	{ 0x80000021, SUB_ANY, { BIT(2) | BIT(6), 0, 0, 0 }, { 0 } }, /* LFENCE, null selectors */
+	{ 0x80000021, SUB_ANY, { FEAT(2) | FEAT(6), 0, 0, 0 }, { 0 } }, /* LFENCE, null selectors */
 };
 
 static const struct cpuid_row *cpuid_row(u32 leaf, u32 sub)
@@ -135,7 +136,7 @@ static void cpuid_xsave(u64 xcr0, u32 sub, u32 out[4])
 		if (part[0] + part[1] > size)
 			size = part[0] + part[1];
 	}
-	out[0] = sub ? out[0] & (BIT(0) | BIT(2)) : (u32)xcr0; /* XSAVEOPT, XGETBV of 1 */
+	out[0] = sub ? out[0] & (FEAT(0) | FEAT(2)) : (u32)xcr0; /* XSAVEOPT, XGETBV of 1 */
 	out[1] = sub ? 0 : size;
 	out[2] = sub ? 0 : size;
 	out[3] = 0;
@@ -149,7 +150,7 @@ static void cpuid_features(u64 xcr0, u32 leaf, u32 sub, u32 out[4])
 	if (leaf == 1) {
 		if (!xcr0)
 			out[2] &= ~L1_XSAVE;
-		else if (out[2] & BIT(26))
+		else if (out[2] & FEAT(26))
 			out[2] |= L1_OSXSAVE;
 		if (!avx)
 			out[2] &= ~L1_AVX;
@@ -161,7 +162,7 @@ static void cpuid_features(u64 xcr0, u32 leaf, u32 sub, u32 out[4])
 		out[3] &= avx512 ? ALL : ~L7_EDX_AVX512;
 	} else if (leaf == 7) {
 		out[0] &= avx ? ALL : 0;
-		out[0] &= avx512 ? ALL : ~BIT(5);
+		out[0] &= avx512 ? ALL : ~FEAT(5);
 	} else if (leaf == 0x80000001) {
 		out[2] &= avx ? ALL : ~E1_ECX_AVX;
 	}
@@ -183,7 +184,7 @@ static void cpuid_xen(u32 leaf, u32 out[4])
 	case 2:
 		out[0] = 1; /* hypercall pages, and the MSR to place one */
 		out[1] = LEAF_XEN;
-		out[2] = BIT(0); /* MMU_PT_UPDATE_PRESERVE_AD */
+		out[2] = FEAT(0); /* MMU_PT_UPDATE_PRESERVE_AD */
 		break;
 	}
 }

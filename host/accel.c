@@ -45,7 +45,7 @@ int accel_find(const char *name, const struct accel_ops **out, struct err *err)
 			return err_set(err, ret, "--accel %s: %s", name, e.msg);
 		first = first ? first : ret;
 		if (n < sizeof(all))
-			n += snprintf(all + n, sizeof(all) - n, "%s%s: %.120s", n ? "; " : "",
+			n += snprintf(all + n, sizeof(all) - n, "%s%s: %.140s", n ? "; " : "",
 				      accels[i]->name, e.msg);
 	}
 	if (any)

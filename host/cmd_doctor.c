@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * lodge doctor: one line a subject, what is there, and below it the command that would mend what is
- * not. It opens and closes, and changes nothing. Exit status 0 when a guest can run here.
+ * not. It opens and closes, and changes nothing. Exit status 0 when a guest can run here. What lite
+ * mode wants to know of the host's kernel is in doctor_lite.c.
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -18,15 +19,11 @@
 
 #include "accel.h"
 #include "cmd.h"
+#include "doctor.h"
 #include "mem.h"
 #include "util.h"
 
-enum verdict { OK, NOTE, BAD };
-
-static void say(enum verdict v, const char *subject, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void say(enum verdict v, const char *subject, const char *fmt, ...)
+void say(enum verdict v, const char *subject, const char *fmt, ...)
 {
 	static const char *const mark[] = { "ok", "--", "NO" };
 	va_list ap;
@@ -38,9 +35,23 @@ static void say(enum verdict v, const char *subject, const char *fmt, ...)
 	putchar('\n');
 }
 
-static void mend(const char *how)
+void mend(const char *how)
 {
 	printf("                  -> %s\n", how);
+}
+
+bool doctor_read(const char *path, char *line, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool ok;
+
+	line[0] = '\0';
+	if (!f)
+		return false;
+	ok = fgets(line, size, f);
+	fclose(f);
+	line[strcspn(line, "\n")] = '\0';
+	return ok;
 }
 
 static bool doctor_cpu(void)
@@ -138,18 +149,11 @@ static void doctor_tun(void)
 
 static void doctor_host(void)
 {
-	char lockdown[64] = "";
+	char lockdown[64];
 	struct utsname u;
-	FILE *f;
 
 	uname(&u);
-	f = fopen("/sys/kernel/security/lockdown", "re");
-	if (f) {
-		if (!fgets(lockdown, sizeof(lockdown), f))
-			lockdown[0] = '\0';
-		lockdown[strcspn(lockdown, "\n")] = '\0';
-		fclose(f);
-	}
+	doctor_read("/sys/kernel/security/lockdown", lockdown, sizeof(lockdown));
 	say(OK, "kernel", "Linux %s%s%s", u.release, *lockdown ? ", lockdown: " : "", lockdown);
 	say(OK, "memory", "%" PRIu64 " MiB of RAM, the most that --mem can ask for",
 	    (uint64_t)(mem_host_size() / MIB));
@@ -157,7 +161,7 @@ static void doctor_host(void)
 
 int cmd_doctor(int argc, char **argv)
 {
-	bool vt, kvm;
+	bool vt, kvm, lite;
 
 	if (argc > 1) {
 		bool help = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
@@ -173,9 +177,12 @@ int cmd_doctor(int argc, char **argv)
 	doctor_host();
 	vt = doctor_cpu();
 	kvm = doctor_kvm(vt);
+	lite = doctor_lite();
 	doctor_io_uring();
 	doctor_tun();
-	puts(kvm ? "\nGuests run here, in KVM mode."
-		 : "\nNo guest can run here yet; see the lines marked NO.");
-	return kvm ? 0 : 1;
+	puts(kvm && lite ? "\nGuests run here, in KVM mode and in lite mode."
+	     : kvm	 ? "\nGuests run here, in KVM mode."
+	     : lite	 ? "\nGuests run here, in lite mode."
+			 : "\nNo guest can run here yet; see the lines marked NO.");
+	return kvm || lite ? 0 : 1;
 }

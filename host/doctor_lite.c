@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The part of lodge doctor that is about lite mode: the device, the module's file and whether this
+ * kernel would take it, and what of the processor and its mitigations lite mode has to live with.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "accel.h"
+#include "doctor.h"
+#include "util.h"
+
+/* Does the file's .modinfo say that it was built for this release? */
+static bool lite_module_fits(const char *path, const char *release)
+{
+	char want[128];
+	struct stat st;
+	bool fits = false;
+	void *p;
+	int fd;
+
+	snprintf(want, sizeof(want), "vermagic=%s ", release);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size) {
+		p = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (p != MAP_FAILED) {
+			fits = memmem(p, st.st_size, want, strlen(want));
+			munmap(p, st.st_size);
+		}
+	}
+	close(fd);
+	return fits;
+}
+
+/* Where the module is: installed, or beside the program as the build leaves it. */
+static bool lite_find_module(char *path, size_t size, const char *release)
+{
+	static const char *const installed[] = { "updates", "extra", "updates/dkms" };
+	char self[PATH_MAX];
+	unsigned int i;
+	ssize_t n;
+
+	for (i = 0; i < ARRAY_SIZE(installed); i++) {
+		snprintf(path, size, "/lib/modules/%s/%s/lodge.ko", release, installed[i]);
+		if (!access(path, F_OK))
+			return true;
+	}
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		return false;
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	if (snprintf(path, size, "%s/modules/lodge.ko", self) >= (int)size)
+		return false;
+	return !access(path, F_OK);
+}
+
+static void lite_module(bool loaded)
+{
+	char path[PATH_MAX], how[PATH_MAX + 16], enforce[8], lockdown[64];
+	struct utsname u;
+
+	uname(&u);
+	if (loaded)
+		return;
+	if (!lite_find_module(path, sizeof(path), u.release)) {
+		say(NOTE, "lodge.ko", "not found");
+		mend("make modules KDIR=/lib/modules/$(uname -r)/build");
+	} else if (!lite_module_fits(path, u.release)) {
+		say(NOTE, "lodge.ko", "%s is not for this kernel, %s", path, u.release);
+		mend("make modules KDIR=/lib/modules/$(uname -r)/build");
+	} else {
+		say(OK, "lodge.ko", "%s is for this kernel", path);
+		snprintf(how, sizeof(how), "insmod %s", path);
+		mend(how);
+	}
+	doctor_read("/sys/module/module/parameters/sig_enforce", enforce, sizeof(enforce));
+	doctor_read("/sys/kernel/security/lockdown", lockdown, sizeof(lockdown));
+	if (*enforce == 'Y' || *enforce == '1' || (*lockdown && !strstr(lockdown, "[none]"))) {
+		say(NOTE, "signatures", "this kernel takes signed modules only");
+		mend("sign lodge.ko with a key that the kernel knows (mokutil --import), or turn "
+		     "Secure Boot off");
+	}
+}
+
+/* Is a word among the flags of the first processor? */
+static bool lite_cpu_flag(const char *flag)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char *line = NULL, *word, *save;
+	bool found = false;
+	size_t size = 0;
+
+	if (!f)
+		return false;
+	while (getline(&line, &size, f) > 0) {
+		if (strncmp(line, "flags", 5))
+			continue;
+		for (word = strtok_r(line, " \t\n", &save); word && !found;
+		     word = strtok_r(NULL, " \t\n", &save))
+			found = !strcmp(word, flag);
+		break;
+	}
+	free(line);
+	fclose(f);
+	return found;
+}
+
+/* Lite guests share the kernel's address space, so what it does against leaks counts twice. */
+static void lite_mitigations(void)
+{
+	static const char *const names[] = { "meltdown", "spectre_v2", "l1tf", "mds" };
+	char path[96], line[160];
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/vulnerabilities/%s",
+			 names[i]);
+		if (!doctor_read(path, line, sizeof(line)) || strncmp(line, "Vulnerable", 10))
+			continue;
+		say(NOTE, "mitigation", "%s: %s", names[i], line);
+		any = true;
+	}
+	if (any)
+		mend("run only guests that you trust in lite mode; mitigations=auto on the host");
+}
+
+bool doctor_lite(void)
+{
+	struct err err = { 0 };
+	int ret = accel_lite.probe(&err);
+
+	say(ret ? BAD : OK, "lite mode", "%s", ret ? err.msg : "/dev/lodge works");
+	lite_module(ret != -ENOENT && ret != -ENODEV && ret != -ENXIO);
+	say(OK, "paging", "%d levels", lite_cpu_flag("la57") ? 5 : 4);
+	lite_mitigations();
+	return !ret;
+}

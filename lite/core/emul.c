@@ -17,11 +17,7 @@
 #define PIO_VMM_FIRST 0x500
 #define PIO_VMM_END   0x700
 
-/**
- * struct insn - one instruction
- * @b:	 bytes, @len of them could be read
- * @at:	 the next byte to look at
- */
+/* One instruction: .len of its bytes could be read, .at is the next to look at. */
 struct insn {
 	u8 b[15];
 	u8 len, at;

@@ -200,7 +200,7 @@ void lite_state_get(struct lite_vcpu *v, struct lodge_state *s)
 	s->r15 = r->r15;
 	s->rip = r->rip;
 	/* The kernel's AC is ours where there is SMAP. */
-	s->rflags = v->kernel && v->vm->has_smap ? r->rflags & ~RFLAGS_AC : r->rflags;
+	s->rflags = v->kernel && v->ac ? r->rflags & ~RFLAGS_AC : r->rflags;
 	s->fs_base = v->fs_base;
 	s->gs_base = v->gs_base;
 	s->gs_base_other = v->gs_other;

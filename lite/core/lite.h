@@ -142,6 +142,7 @@ struct lite_vcpu {
 	u64 fs_base, gs_base, gs_other;
 	u16 ds, es, fs, gs;
 	u64 kernel_sp; /* from stack_switch; outside of the hole, canonical */
+	bool ac;       /* ring 1 runs with EFLAGS.AC set, which lifts SMAP */
 	u32 changed;   /* LITE_CH_* */
 
 	u64 kroot, uroot; /* gfns of the guest's L4 tables */
@@ -214,7 +215,7 @@ struct lite_vm {
 	u64 wall_sec; /* at tsc0 */
 	u32 wall_nsec;
 	u64 xcr0;     /* state components that the guest may use */
-	bool has_smap; /* CR4.SMAP is on: ring 1 runs with EFLAGS.AC */
+	bool has_smap; /* CR4.SMAP is on */
 	bool dead;
 	char why[256];
 };

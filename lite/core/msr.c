@@ -13,10 +13,7 @@
 #define MSR_GS_BASE   0xc0000101
 #define MSR_KERNEL_GS 0xc0000102
 
-/**
- * struct msr_const - reads as @val
- * @drop: a write is taken and forgotten; otherwise it is #GP
- */
+/* Reads as .val. A write is taken and forgotten with .drop, else it is #GP. */
 struct msr_const {
 	u32 msr;
 	bool drop;

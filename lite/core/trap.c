@@ -103,7 +103,7 @@ static enum lite_next trap_push(struct lite_vcpu *v, u64 to, bool mask, u64 rip,
 	if (v->kernel) {
 		cs = LITE_SHOWN_CS;
 		ss = LITE_SHOWN_SS;
-		if (v->vm->has_smap)
+		if (v->ac)
 			flags &= ~FLAG_AC; /* ours, not the guest's */
 		sp = r->rsp;
 	} else {
@@ -203,8 +203,15 @@ static enum lite_next handle_page_fault(struct lite_vcpu *v)
 {
 	enum mmu_result res = MMU_FIXED;
 	u64 err = v->r.err;
-	int ret = mmu_fault(v, v->cr2, &err, &res);
+	int ret;
 
+	/*
+	 * The kernel meets SMAP, which it does not know of: from now on it runs with EFLAGS.AC set.
+	 * Not from the start, since Linux checks once that it is clear.
+	 */
+	if (v->kernel && v->vm->has_smap && err & 1 && v->cr2 < 0x800000000000ull)
+		v->ac = true;
+	ret = mmu_fault(v, v->cr2, &err, &res);
 	if (ret)
 		return trap_error(v, ret, "a page fault that cannot be served");
 	if (res == MMU_FIXED)
@@ -332,7 +339,6 @@ enum lite_next lite_prepare(struct lite_vcpu *v)
 	struct lite_regs *r = &v->r;
 	const struct lite_trap *event = &v->callback[LITE_CB_EVENT];
 	enum lite_next next;
-	int ret;
 
 	if (v->vm->dead)
 		return lite_kill(v, "");
@@ -353,14 +359,11 @@ enum lite_next lite_prepare(struct lite_vcpu *v)
 		if (next != LITE_RESUME)
 			return next;
 	}
-	ret = mmu_root(v);
-	if (ret)
-		return trap_error(v, ret, "no root for the guest's page tables");
 	r->rflags = (r->rflags & FLAGS_GUEST) | FLAGS_SET;
 	if (v->kernel) {
 		r->cs = LITE_KERN_CS;
 		r->ss = LITE_KERN_SS;
-		if (v->vm->has_smap)
+		if (v->ac)
 			r->rflags |= FLAG_AC;
 	} else {
 		if (r->cs != LITE_USER_CS32)

@@ -154,7 +154,7 @@ static void put_regs(struct world_area *a, struct lite_vcpu *v)
 	if (v->kernel) {
 		r->cs = SW_KERN_CS;
 		r->ss = SW_KERN_SS;
-		if (v->vm->has_smap)
+		if (v->ac)
 			r->rflags |= X86_EFLAGS_AC;
 	} else {
 		r->cs = r->cs == LITE_USER_CS32 ? LITE_USER_CS32 : SW_USER_CS;
@@ -165,6 +165,14 @@ static void put_regs(struct world_area *a, struct lite_vcpu *v)
 	AREA64(a->ho, H_GFS) = v->fs_base;
 	AREA64(a->ho, H_GGS) = v->gs_base;
 	AREA64(a->ho, H_GKGS) = v->gs_other;
+}
+
+/* Whether ring 1 runs with EFLAGS.AC, for what the switcher sends there. */
+static void put_ac(struct world_area *a, const struct lite_vcpu *v)
+{
+	AREA64(a->ro, R_AC) = v->ac ? X86_EFLAGS_AC : 0;
+	if (v->ac)
+		AREA64(a->ro, R_FAST) |= FAST_SMAP;
 }
 
 static void get_regs(struct world_area *a, struct lite_vcpu *v)
@@ -214,6 +222,7 @@ int world_light(struct world_area *a)
 		    lite_va_canonical(v->r.rip)) {
 			put_changes(a, v, a->w);
 			put_regs(a, v);
+			put_ac(a, v);
 			return 1;
 		}
 	}
@@ -276,12 +285,10 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 	/* With watchpoints of the guest's armed, no C code of ours runs before they are off. */
 	if (!(v->dr7 & 0xff))
 		fast |= FAST_LIGHT;
-	if (v->vm->has_smap)
-		fast |= FAST_SMAP;
 	if (area_wants_verw())
 		fast |= FAST_VERW;
 	AREA64(a->ro, R_FAST) = fast;
-	AREA64(a->ro, R_AC) = v->vm->has_smap ? X86_EFLAGS_AC : 0;
+	put_ac(a, v);
 	put_changes(a, v, w);
 	v->changed &= ~LITE_CH_DEBUG;
 	put_regs(a, v);

@@ -59,7 +59,8 @@ static int pv_init(struct vm *vm)
 		return -ENOMEM;
 	vm->board = pv;
 	pv->console_irq = pv->console_kick = -1;
-	pv->window = ALIGN_UP(vm->mem.size, GIB);
+	/* Without a memory map from us, Linux takes up to 8 MiB behind the RAM for RAM as well. */
+	pv->window = ALIGN_UP(vm->mem.size + (16 << 20), GIB);
 	pv->bus = pv_page();
 	pv->shared = pv_page();
 	if (!pv->bus || !pv->shared)

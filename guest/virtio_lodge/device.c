@@ -365,7 +365,7 @@ struct lodge_device *lodge_device_add(unsigned int index, const struct lodge_bus
 	ld->index = index;
 	ld->port = entry->port;
 	ld->queues = entry->queues;
-	snprintf(ld->name, sizeof(ld->name), "lodge/%u", index);
+	snprintf(ld->name, sizeof(ld->name), "lodge-%u", index);
 	ld->vdev.dev.parent = &parent->dev;
 	ld->vdev.dev.release = lodge_device_release;
 	ld->vdev.config = &lodge_config_ops;

@@ -133,12 +133,13 @@ fuzz-run: $(FUZZ_PROGS)
 		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_SECONDS)")
 
 # --- programs for both ends of lab tests -----------------------------------------------------
-LAB_PROGS := $(patsubst selftests/guest/%.c,$(O)/selftests/guest/%,$(wildcard selftests/guest/*.c))
+# selftests/guest/*.c are for guests, selftests/lab/*.c for the lab itself.
+LAB_PROGS := $(patsubst %.c,$(O)/%,$(wildcard selftests/guest/*.c selftests/lab/*.c))
 
-$(O)/selftests/guest/%: selftests/guest/%.c
+$(LAB_PROGS): $(O)/%: %.c
 	@mkdir -p $(@D)
 	@$(call say,LD,$@)
-	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) -MMD -MP -static -o $@ $<
+	$(Q)$(CC) $(LODGE_CFLAGS) $(CFLAGS) -Iselftests -I. -MMD -MP -static -o $@ $<
 
 -include $(LAB_PROGS:=.d)
 

@@ -23,7 +23,7 @@ MAKEFLAGS += --no-builtin-rules
 
 help:
 	@echo "all       lodge, the guest's initramfs, the lab (make's default)"
-	@echo "run       boot a guest and show that its devices work   [MODE=auto|kvm]"
+	@echo "run       boot a guest and show that its devices work   [MODE=auto|kvm|lite]"
 	@echo "check     all tests"
 	@echo "lab       a shell in the emulated PC                    [LAB_ARGS=--svm]"
 	@echo "bench     measure guest against host and QEMU"

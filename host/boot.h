@@ -54,8 +54,8 @@ int boot_xenpv_check(const char *path, struct err *err);
  * boot_xenpv_load - unpack the kernel and load it by Xen's 64-bit PV protocol (<xen/xen.h>)
  * @mem: zeroed, in one piece from 0 on
  *
- * Return: 0 with @entry and @img->pv filled, or -errno with @err as above. @entry->cr3 is the gpa of
- * the first root table.
+ * Return: 0 with @entry (its cr3 the gpa of the first root table) and @img->pv filled, or -errno
+ * with @err as above.
  */
 int boot_xenpv_load(const struct mem *mem, struct boot_image *img, struct accel_entry *entry,
 		    struct err *err);

@@ -59,8 +59,8 @@ struct pv_layout {
 	uint64_t l1s;	 /* how many tables of the last level */
 };
 
-static int pv_read_payload(int fd, uint64_t size, const char *path, uint8_t **out, uint64_t *out_len,
-			   struct err *err)
+static int pv_read_payload(int fd, uint64_t size, const char *path, uint8_t **out,
+			   uint64_t *out_len, struct err *err)
 {
 	struct setup_header hdr;
 	uint64_t off;
@@ -169,7 +169,8 @@ static int pv_lay_out(struct pv_layout *l, const struct mem *mem, const struct e
 /* Map gpa 0 to l->mapped at @virt_base, 4 KiB pages, the tables themselves read-only. */
 static void pv_set_tables(const struct pv_layout *l, uint8_t *ram, uint64_t virt_base)
 {
-	uint64_t *l4 = (uint64_t *)(ram + l->tables), *l3 = l4 + 512, *l2 = l3 + 512, *l1 = l2 + 512;
+	uint64_t *l4 = (uint64_t *)(ram + l->tables), *l3 = l4 + 512, *l2 = l3 + 512,
+		 *l1 = l2 + 512;
 	uint64_t end = l->tables + (3 + l->l1s) * PAGE, gpa;
 	uint64_t i;
 

@@ -178,10 +178,11 @@ int elf_pv_parse(const uint8_t *elf, size_t len, const char *path, struct elf_pv
 			       path);
 	elf_walk(e, &n, elf, len, &h, PT_NOTE);
 	if (!n.has_entry || !n.has_base)
-		return err_set(err, -ENOEXEC,
-			       "--kernel: %s has no Xen PV entry (CONFIG_XEN_PV), and lite mode needs "
-			       "one; use a distribution's kernel, or KVM mode",
-			       path);
+		return err_set(
+			err, -ENOEXEC,
+			"--kernel: %s has no Xen PV entry (CONFIG_XEN_PV), and lite mode needs "
+			"one; use a distribution's kernel, or KVM mode",
+			path);
 	/* The whole first mapping lies under one L3 entry, in the upper half. */
 	if (strcmp(n.xen_version, "xen-3.0") || n.virt_base % GIB || n.virt_base >> 47 != 0x1ffff)
 		return err_set(err, -ENOEXEC,

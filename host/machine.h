@@ -23,7 +23,7 @@ struct vm_dev;
  * @cmdline:	   what the kernel's command line begins with on every such machine, or ""
  * @console_arg:   the same for a machine that has the platform's console
  * @check:	   is the kernel file one that this machine can boot?
- * @init:	   interrupts and ports; memory and accelerator are there, vCPUs are not. 0 or -errno
+ * @drop_console:  vCPUs have stopped: what waits goes to the chardev; may be called again
  * @fini:	   devices are gone, the accelerator is not; NULL as board is allowed
  * @add_device:	   connect @d, whose vdev and index are set, to the guest; 0 or -errno
  * @remove_device: @d's queues are at rest; undoes what @add_device has come to

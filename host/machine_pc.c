@@ -111,8 +111,7 @@ static int pc_add_device(struct vm *vm, struct vm_dev *d)
 	if (!ret && vm->avm->caps & ACCEL_CAP_ROMEM)
 		ret = vm_map(vm, base, LODGE_MMIO_STRIDE, d->tp->page, true);
 	if (!ret)
-		ret = vm->avm->ops->irqfd(vm->avm, LODGE_GSI_VIRTIO_BASE + d->index,
-					  d->tp->irq_fd);
+		ret = vm->avm->ops->irqfd(vm->avm, LODGE_GSI_VIRTIO_BASE + d->index, d->tp->irq_fd);
 	return ret ? ret : pc_dev_doorbells(vm, d);
 }
 

@@ -204,7 +204,7 @@ static void pv_exit(struct vm *vm, const struct vmexit *e)
 				    e->virtio.value, e->virtio.size);
 		break;
 	case VMEXIT_CONSOLE:
-		/* Early messages, before the ring's driver; what the chardev has no room for goes. */
+		/* Early messages; what the chardev has no room for is lost. */
 		if (pv->cd)
 			chardev_write(pv->cd, e->console.text, e->console.len);
 		break;

@@ -158,10 +158,11 @@ int payload_unpack(const uint8_t *in, size_t len, const char *path, uint8_t **ou
 	void *p;
 
 	if (!f || !f->unpack)
-		return err_set(err, -ENOEXEC,
-			       "--kernel %s: is packed with %s, which lite mode cannot unpack; use a "
-			       "kernel packed with gzip, LZ4, LZMA, XZ or Zstandard",
-			       path, f ? f->name : "something unknown");
+		return err_set(
+			err, -ENOEXEC,
+			"--kernel %s: is packed with %s, which lite mode cannot unpack; use a "
+			"kernel packed with gzip, LZ4, LZMA, XZ or Zstandard",
+			path, f ? f->name : "something unknown");
 	size = f->unpack == payload_plain ? len : payload_le32(in + len - SIZE_TRAILER);
 	if (!size || size > PAYLOAD_MAX)
 		return err_set(err, -ENOEXEC,

@@ -92,7 +92,7 @@ void vcpu_join(struct vcpu *v)
 {
 	struct timespec until;
 
-	/* A kick that arrives just before the accelerator's run call may be lost: so, until it is not. */
+	/* A kick that comes right before the accelerator's run call may be lost: repeat it. */
 	while (v->started) {
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_nsec += VCPU_KICK_AGAIN_NS;

@@ -134,6 +134,7 @@ static int vcpu_wait(struct lodge_vcpu *vc)
 {
 	int err;
 
+	vc->v.stats.halts++;
 	do {
 		vcpu_give_back(vc);
 		vcpu_timer_arm(vc);

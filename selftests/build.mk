@@ -46,6 +46,11 @@ LITE_LINKS_lite_hypercall := $(LITE_HC)
 LITE_LINKS_lite_system := $(LITE_HC)
 LITE_LINKS_lite_vcpu := $(LITE_HC)
 LITE_LINKS_lite_event := $(LITE_HC)
+LITE_TRAP := $(patsubst %,core/%,trap iret emul msr cpuid)
+LINKS_lite_trap := -
+LITE_LINKS_lite_trap := $(LITE_TRAP)
+LINKS_lite_emul := -
+LITE_LINKS_lite_emul := $(LITE_TRAP)
 HOST_LINKS_sandbox := sandbox
 $(O)/selftests/sandbox: VIRTIO_LIBS += -lseccomp
 

@@ -68,8 +68,8 @@ struct cpuid_row {
 #define E1_EDX                                                                                 \
 	~(FEAT(1) | FEAT(3) | FEAT(7) | FEAT(12) | FEAT(13) | FEAT(14) | FEAT(17) | FEAT(26) | \
 	  FEAT(27))
-/* ecx: LAHF ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM. */
-#define E1_ECX	   (FEAT(0) | FEAT(5) | FEAT(6) | FEAT(7) | FEAT(8) | FEAT(11) | FEAT(16) | FEAT(21))
+/* ecx: LAHF ABM SSE4A MISALIGNSSE PREFETCHW; XOP FMA4 with AVX; TBM. */
+#define E1_ECX	   (FEAT(0) | FEAT(5) | FEAT(6) | FEAT(7) | FEAT(8) | FEAT(21) | E1_ECX_AVX)
 #define E1_ECX_AVX (FEAT(11) | FEAT(16))
 
 static const struct cpuid_row row[] = {

@@ -23,12 +23,12 @@ struct vm_dev;
  * @cmdline:	   what the kernel's command line begins with on every such machine, or ""
  * @console_arg:   the same for a machine that has the platform's console
  * @check:	   is the kernel file one that this machine can boot?
- * @drop_console:  vCPUs have stopped: what waits goes to the chardev; may be called again
+ * @init:	   interrupts and ports; memory and accelerator are there, vCPUs not. 0 or -errno
  * @fini:	   devices are gone, the accelerator is not; NULL as board is allowed
  * @add_device:	   connect @d, whose vdev and index are set, to the guest; 0 or -errno
  * @remove_device: @d's queues are at rest; undoes what @add_device has come to
  * @add_console:   the platform's console, on @cd, which outlives it; 0 or -errno
- * @drop_console:  vCPUs have stopped: output that waits goes to the chardev; may be called again
+ * @drop_console:  vCPUs have stopped: what waits goes to the chardev; may be called again
  * @console_stats: "key=value" words
  * @load:	   kernel, tables and whatever the kernel wants to be told, into memory
  * @exit:	   exits that only this machine has

@@ -38,6 +38,9 @@ HOST_LINKS_term := term
 HOST_LINKS_pvconsole := pvconsole
 HOST_LINKS_panic_watch := panic_watch
 HOST_LINKS_monitor := monitor
+LINKS_boot_pv := -
+HOST_LINKS_boot_pv := boot_file boot_xenpv elf_pv payload
+$(O)/selftests/boot_pv: VIRTIO_LIBS += -lz -llzma -lzstd -llz4
 LINKS_sandbox := -
 # Tests of lite/core name its files in LITE_LINKS_NAME.
 LITE_HC := $(patsubst %,core/%,hypercall hc_mmu hc_memory hc_desc hc_cpu hc_sys event time sched \
@@ -46,6 +49,9 @@ LITE_LINKS_lite_hypercall := $(LITE_HC)
 LITE_LINKS_lite_system := $(LITE_HC)
 LITE_LINKS_lite_vcpu := $(LITE_HC)
 LITE_LINKS_lite_event := $(LITE_HC)
+LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_update mmu_audit) user/env_user
+LITE_LINKS_lite_mmu := $(LITE_MMU)
+LITE_LINKS_lite_mmu_random := $(LITE_MMU)
 LITE_TRAP := $(patsubst %,core/%,trap iret emul msr cpuid)
 LINKS_lite_trap := -
 LITE_LINKS_lite_trap := $(LITE_TRAP)
@@ -59,7 +65,10 @@ TEST_CPPFLAGS := -Iselftests -Ivirtio -Ilib -I.
 NATIVE_SRCS := $(wildcard selftests/native/*.c)
 NATIVE_PROGS := $(NATIVE_SRCS:selftests/native/%.c=$(O)/selftests/%)
 NATIVE_SCRIPTS := $(wildcard selftests/native/*.sh)
-LAB_SCRIPTS := $(wildcard selftests/lab/*.sh)
+# Each in both modes, but for what is about neither.
+LAB_ONCE := selftests/lab/no_vt.sh
+LAB_BOTH := $(filter-out $(LAB_ONCE),$(wildcard selftests/lab/*.sh))
+LAB_TESTS := $(LAB_BOTH:%="% kvm") $(LAB_ONCE) $(LAB_BOTH:%="% lite")
 VDRV_OBJS := $(patsubst %.c,$(O)/asan/%.o,$(wildcard selftests/vdrv*.c))
 VIRTIO_NAMES := $(VIRTIO_SRCS:virtio/%.c=%)
 virtio_links = $(filter-out -,$(or $(LINKS_$(1)),$(if $(LITE_LINKS_$(1)),-,$(VIRTIO_NAMES))))
@@ -159,7 +168,7 @@ check:
 check-run: all $(NATIVE_PROGS) $(FUZZ_PROGS) $(LAB_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check \
 		-t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
-		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_SCRIPTS)
+		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_TESTS)
 
 check-native: $(NATIVE_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t 300 $(NATIVE_PROGS)

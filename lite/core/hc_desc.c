@@ -127,7 +127,7 @@ u16 segment_safe(const struct lite_vcpu *v, u16 sel)
 {
 	u16 at = sel & ~7;
 
-	if (sel == LITE_USER_DS)
+	if (sel == LITE_USER_CS32 || sel == LITE_USER_DS || sel == LITE_USER_CS)
 		return sel;
 	if ((sel & 7) == 3 && at >= TLS_FIRST && at < TLS_END && v->tls[(at - TLS_FIRST) / 8])
 		return sel;

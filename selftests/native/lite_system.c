@@ -221,6 +221,7 @@ static void descriptors(void)
 	ksft_eq(segment_safe(&cpu, 0x6b), 0);
 	ksft_eq(segment_safe(&cpu, 0x67), 0); /* an LDT's */
 	ksft_eq(segment_safe(&cpu, LITE_USER_DS), LITE_USER_DS);
+	ksft_eq(segment_safe(&cpu, LITE_USER_CS), LITE_USER_CS);
 	ksft_eq(segment_safe(&cpu, LITE_KERN_SS), 0);
 	ksft_eq(segment_safe(&cpu, 0x10), 0);
 
@@ -277,6 +278,9 @@ static void registers(void)
 	cpu.gs = LITE_USER_DS;
 	ksft_eq(hc(__HYPERVISOR_set_segment_base, SEGBASE_GS_USER_SEL, LITE_KERN_CS, 0), 0);
 	ksft_eq(cpu.gs, 0);
+	ksft_eq(cpu.gs_other, 0);
+	ksft_eq(hc(__HYPERVISOR_set_segment_base, SEGBASE_GS_USER_SEL, LITE_USER_DS, 0), 0);
+	ksft_eq(cpu.gs, LITE_USER_DS);
 	ksft_eq(cpu.gs_other, 0);
 
 	cpu.changed = 0;

@@ -80,7 +80,7 @@ static void state(void)
 	ksft_eq(cpu.r.cs, LITE_KERN_CS);
 	lite_state_get(&cpu, &t);
 	ksft_memeq(&t, &s, sizeof(s));
-	vm.has_smap = true;
+	cpu.ac = true;
 	cpu.r.rflags |= 0x40000;
 	lite_state_get(&cpu, &t);
 	ksft_eq(t.rflags, 0x202);

@@ -33,7 +33,7 @@ struct lite_spage;
  * struct lite_mmu - the shadow side of a VM
  * @spage:	the table of all shadow pages; entry 0 is not used
  * @spages_max: entries; the bound on shadow memory, set at creation
- * @pool:	zeroed pages (physical addresses) to make shadow pages from; the environment fills it
+ * @pool:	zeroed pages (physical addresses) for shadow pages; the environment fills it
  * @trash:	pages that the mmu has given up and that no vCPU's TLB can reach any more; the
  *		environment frees them, or puts them back into the pool zeroed
  * @cache:	shadow pages survive a change of root

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The shadow's invariants, checked from scratch: the oracle of tests and fuzzers. Slow; a running VM
- * does not need it. Takes no lock: the caller keeps the VM still.
+ * The shadow's invariants, checked from scratch: the oracle of tests and fuzzers. Slow; a running
+ * VM does not need it. Takes no lock: the caller keeps the VM still.
  */
 #include "mmu_int.h"
 

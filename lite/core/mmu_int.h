@@ -126,7 +126,7 @@ void spage_drop_gfn(struct lite_vm *vm, u64 gfn);
 /** spage_is_root - of a vCPU, now */
 bool spage_is_root(const struct lite_vm *vm, const struct lite_spage *sp);
 
-/** mmu_reserve - enough pages and table entries for one operation, by eviction if need be; -EAGAIN */
+/** mmu_reserve - pages and table entries for one operation, by eviction if need be; or -EAGAIN */
 int mmu_reserve(struct lite_vcpu *v);
 
 /* mmu_walk.c */

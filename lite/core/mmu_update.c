@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the guest tells of its tables: updates, pins, roots, flushes; and the shadow kept in step with
- * that. Fills no table but by entries that the guest has just written. Under vm->lock.
+ * What the guest tells of its tables: updates, pins, roots, flushes; and the shadow kept in step
+ * with that. Fills no table but by entries that the guest has just written. Under vm->lock.
  */
 #include "mmu_int.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guest frames, and the guest's own tables: translation, accessed and dirty bits, copies from and to
- * guest virtual memory. Touches guest memory only, never a shadow page, and takes no lock: entries
- * are read once, checked, and changed by compare-and-exchange.
+ * Guest frames, and the guest's own tables: translation, accessed and dirty bits, copies from and
+ * to guest virtual memory. Touches guest memory only, never a shadow page, and takes no lock:
+ * entries are read once, checked, and changed by compare-and-exchange.
  */
 #include "mmu_int.h"
 

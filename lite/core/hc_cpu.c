@@ -38,7 +38,7 @@ static void gs_user_select(struct lite_vcpu *v, u16 sel)
 
 	v->gs = segment_safe(v, sel);
 	i = v->gs >> 3;
-	v->gs_other = i >= TLS_INDEX ? desc_base(v->tls[i - TLS_INDEX]) : 0; /* else flat, or null */
+	v->gs_other = i >= TLS_INDEX ? desc_base(v->tls[i - TLS_INDEX]) : 0; /* flat, null */
 }
 
 enum lite_next hc_set_segment_base(struct lite_vcpu *v, const u64 arg[5], u64 *ret)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The dispatcher, batches and multicalls, page table hypercalls: good and garbage arguments, and what
- * happens when guest memory is not there yet (each access in turn answers "later").
+ * The dispatcher, batches and multicalls, page table hypercalls: good and garbage arguments, and
+ * what happens when guest memory is not there yet (each access in turn answers "later").
  */
 #include "litedrv.h"
 
@@ -176,10 +176,12 @@ static u64 multi_put(void)
 	struct evtchn_send send = { .port = 5 };
 	struct evtchn_bind_virq bind = { .virq = VIRQ_DEBUG };
 	struct multicall_entry e[MULTI] = {
-		{ .op = __HYPERVISOR_mmu_update, .args = { BASE + 0x9000, 2, BASE + 0x9100, 0x7ff0 } },
+		{ .op = __HYPERVISOR_mmu_update,
+		  .args = { BASE + 0x9000, 2, BASE + 0x9100, DOMID_SELF } },
 		{ .op = __HYPERVISOR_stack_switch, .args = { 0, BASE + 0x7000 } },
 		{ .op = __HYPERVISOR_event_channel_op, .args = { EVTCHNOP_send, BASE + 0x9200 } },
-		{ .op = __HYPERVISOR_event_channel_op, .args = { EVTCHNOP_bind_virq, BASE + 0x9300 } },
+		{ .op = __HYPERVISOR_event_channel_op,
+		  .args = { EVTCHNOP_bind_virq, BASE + 0x9300 } },
 		{ .op = __HYPERVISOR_iret },
 	};
 

@@ -115,7 +115,8 @@ static void lodge(void)
 {
 	static const struct { u64 device, offset, size; } bad[] = {
 		{ LODGE_BUS_DEVICES, 0, 4 }, { 0, 4096, 4 }, { 0, 4094, 4 }, { 0, 0, 3 },
-		{ 0, 0, 0 }, { 0, 0, 16 }, { ~0ull, 0, 4 }, { 0, ~0ull - 3, 4 }, { 0, 0, 1ull << 32 },
+		{ 0, 0, 0 }, { 0, 0, 16 }, { ~0ull, 0, 4 }, { 0, ~0ull - 3, 4 },
+		{ 0, 0, 1ull << 32 },
 	};
 	u32 i;
 	s64 ret;
@@ -138,8 +139,8 @@ static void lodge(void)
 	ksft_eq(cpu.exit.virtio.value, 0xf);
 	ksft_eq(cpu.exit.virtio.size, 4);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		ksft_eq(call(LODGE_HYPERCALL, LODGE_HC_VIRTIO_WRITE, bad[i].device, bad[i].offset, 0,
-			     bad[i].size, &ret), LITE_RESUME);
+		ksft_eq(call(LODGE_HYPERCALL, LODGE_HC_VIRTIO_WRITE, bad[i].device, bad[i].offset,
+			     0, bad[i].size, &ret), LITE_RESUME);
 		ksft_eq(ret, -EINVAL);
 	}
 }

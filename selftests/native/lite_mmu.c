@@ -327,6 +327,9 @@ static void table_writes(void)
 	ksft_eq(eu_access(e, VA, E_W, false), 0);
 	ksft_eq(eu_access(e, at, E_W, false), FAULT | E_P | E_W | E_U);
 	ksft_eq(eu_access(e, VA + 0x6000, E_W, true), FAULT | E_P | E_W); /* not a table */
+	/* Nor through what the guest's user mode could write by then. */
+	eu_pte(e, L1, 500, PTE(L1, P | U | A));
+	ksft_eq(eu_access(e, VA + 500 * 0x1000, E_W, true), FAULT | E_P | E_W);
 	ksft_eq(eu_access(e, at, E_W, true), 0);
 	ksft_check(lite_frame(&e->vm, L1, NULL)->flags & FRAME_UNSYNC);
 	ksft_eq(table(L1)[7], PTE(L1, P | A)); /* neither dirty nor writable for the guest */

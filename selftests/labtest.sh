@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# For tests whose guests run in the lab's emulated PC (selftests/lab/*.sh). One script is both ends:
+# For tests whose guests run in the lab's emulated PC (selftests/lab/*.sh). One script is both ends,
+# and serves both modes, "SCRIPT kvm" (default) and "SCRIPT lite":
 #
 #	. "$(dirname "$0")/../labtest.sh"
-#	lab_enter --svm --timeout 300
+#	lab_enter --timeout 300
 #	ktap_plan 1
 #	guest -- 'exit 7'
 #	ktap_case "the command's status" test "$st" = 7
@@ -13,6 +14,9 @@
 # lab it does nothing, and the KTAP printed there passes through. One boot of the lab serves many
 # cases. The rest of this file is for the inner end: guests in the foreground and background, and
 # waiting with a bound.
+#
+# $accel is the mode: kvm is a PC with SVM, lite one without VT and with lodge's module. The cases
+# are the same but for what only one of them has, which kvm_case, lite_case and in_mode say.
 #
 # Guests boot $initrd: the stock initramfs plus the files that guest_file put into it.
 
@@ -24,6 +28,7 @@ else
 	. "$(dirname "$0")/../ktap.sh"
 fi
 
+accel=${1:-kvm}
 kernel=/lodge/vmlinuz
 initrd=/tmp/t/initrd
 W=/tmp/t
@@ -40,7 +45,7 @@ lab_run() {
 	for lr_try in first second; do
 		lr_status=0
 		tools/lab/lab --env "LODGE_TEST_FULL=${LODGE_TEST_FULL-}" "$@" -- \
-			sh "/lodge/selftests/lab/$(basename "$0")" >"$lr_log" 2>&1 || lr_status=$?
+			sh "/lodge/selftests/lab/$(basename "$0")" "$accel" >"$lr_log" 2>&1 || lr_status=$?
 		if [ $lr_try = second ] || ! grep -q '^lab: not finished after' "$lr_log"; then
 			break
 		fi
@@ -52,19 +57,61 @@ lab_run() {
 	return $lr_status
 }
 
-# lab_enter [LAB-OPTION]...
+# lab_enter [LAB-OPTION]...: without --svm or --no-vt among them the PC is the mode's, ready to run
+# guests.
 lab_enter() {
 	if [ -z "${LAB-}" ]; then
+		case " $* " in
+		*" --svm "*|*" --no-vt "*) ;;
+		*) set -- "$(in_mode --svm --no-vt)" "$@" --env LODGE_TEST_READY=1 ;;
+		esac
 		lab_run "$@"
 		exit
 	fi
 	mkdir -p $W
+	if [ "$accel" = lite ] && [ -n "${LODGE_TEST_READY-}" ]; then
+		lite_load
+	fi
 	cp /lodge/initramfs.cpio $initrd
 	state_save
 }
 
 lab_end() {
 	ktap_end
+}
+
+# in_mode KVM LITE: the one that is this mode's.
+in_mode() {
+	[ "$accel" = kvm ] && printf '%s\n' "$1" || printf '%s\n' "$2"
+}
+
+# As ktap_case, skipped in the other mode, where REASON says what is missing:
+# kvm_case REASON NAME COMMAND [ARG]...
+kvm_case() {
+	mode_case kvm "$@"
+}
+
+# lite_case REASON NAME COMMAND [ARG]...
+lite_case() {
+	mode_case lite "$@"
+}
+
+mode_case() {
+	mc_mode=$1 mc_reason=$2
+	shift 2
+	if [ "$accel" = "$mc_mode" ]; then
+		ktap_case "$@"
+	else
+		ktap_skip "$1" "$mc_reason"
+	fi
+}
+
+# The group is the one that may open /dev/kvm, so that one user of the lab has both.
+lite_load() {
+	insmod /lodge/modules/lodge.ko || exit 1
+	wait_for 10 test -c /dev/lodge
+	chgrp kvm /dev/lodge
+	chmod 660 /dev/lodge
 }
 
 # guest_file DEST SOURCE: a file (- is standard input) for the guests that start from now on.
@@ -124,7 +171,7 @@ guest_wait() {
 
 # Quote every word once, so that they survive one eval.
 guest_args() {
-	args=
+	args="--accel $accel"
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do
 		args="$args $(quote "$1")"
 		shift

@@ -65,7 +65,7 @@ static void vcpu_give_back(struct lodge_vcpu *vc)
 
 	WRITE_ONCE(vc->nudged, false);
 	if (want)
-		lodge_evict(vc->vm, want);
+		vc->v.stats.shadow_evicted += lodge_evict(vc->vm, want);
 }
 
 static int vcpu_want(struct lodge_vcpu *vc)
@@ -101,6 +101,21 @@ static enum lite_next vcpu_core(struct lodge_vcpu *vc, enum lite_next (*fn)(stru
 	next = fn(&vc->v);
 	preempt_enable();
 	return next;
+}
+
+/* lite_prepare()'s shape for the shadow root: it must be there before every entry. */
+static enum lite_next vcpu_root(struct lite_vcpu *v)
+{
+	switch (mmu_root(v)) {
+	case 0:
+		return LITE_RESUME;
+	case -EAGAIN:
+		return LITE_WANT;
+	case -EBUSY:
+		return LITE_FULL;
+	default:
+		return lite_kill(v, "the root page table is not in the guest's memory");
+	}
 }
 
 /*
@@ -164,6 +179,9 @@ static int vcpu_enter(struct lodge_vcpu *vc, enum lite_next *next)
 			return err;
 	}
 	err = vcpu_call(vc, lite_prepare, next);
+	if (err || *next != LITE_RESUME)
+		return err;
+	err = vcpu_call(vc, vcpu_root, next);
 	if (err || *next != LITE_RESUME)
 		return err;
 	vcpu_timer_arm(vc);

@@ -54,8 +54,10 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (current->mm != vc->vm->mm)
 		return -EIO;
 	/* Counters, each good by itself: not worth stopping the guest that holds the lock. */
-	if (cmd == LODGE_STATS)
+	if (cmd == LODGE_STATS) {
+		WRITE_ONCE(vc->v.stats.shadows, READ_ONCE(vc->vm->vm.mmu.spages));
 		return copy_to_user(p, &vc->v.stats, sizeof(vc->v.stats)) ? -EFAULT : 0;
+	}
 	if (mutex_lock_killable(&vc->lock))
 		return -EINTR;
 	switch (cmd) {

@@ -314,6 +314,8 @@ static u32 shrink_vm(struct lodge_vm *lv, u32 nr)
 	}
 	if (i == LITE_VCPUS_MAX) {
 		freed = lodge_evict(lv, nr);
+		if (n)
+			locked[0]->v.stats.shadow_evicted += freed;
 	} else {
 		WRITE_ONCE(lv->evict_want, nr);
 		WRITE_ONCE(vc->nudged, true);

@@ -65,8 +65,8 @@ TEST_CPPFLAGS := -Iselftests -Ivirtio -Ilib -I.
 NATIVE_SRCS := $(wildcard selftests/native/*.c)
 NATIVE_PROGS := $(NATIVE_SRCS:selftests/native/%.c=$(O)/selftests/%)
 NATIVE_SCRIPTS := $(wildcard selftests/native/*.sh)
-# Each in both modes, but for what is about neither.
-LAB_ONCE := selftests/lab/no_vt.sh
+# Each in both modes, but for what chooses its machine itself.
+LAB_ONCE := $(wildcard selftests/lab/no_vt.sh selftests/lab/lite_*.sh)
 LAB_BOTH := $(filter-out $(LAB_ONCE),$(wildcard selftests/lab/*.sh))
 LAB_TESTS := $(LAB_BOTH:%="% kvm") $(LAB_ONCE) $(LAB_BOTH:%="% lite")
 VDRV_OBJS := $(patsubst %.c,$(O)/asan/%.o,$(wildcard selftests/vdrv*.c))
@@ -104,6 +104,8 @@ FUZZ_LINKS_ring := vq
 FUZZ_LINKS_mmio := vq vdev mmio
 FUZZ_LINKS_blk := vq vdev blk_req blk_xfer
 FUZZ_LINKS_net := $(NET_FILES)
+FUZZ_LINKS_elf_pv := -
+FUZZ_HOST_LINKS_elf_pv := elf_pv
 
 FUZZ_CC ?= clang
 FUZZ_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fno-strict-aliasing -pthread -O1 -g -Wall \
@@ -114,13 +116,14 @@ FUZZ_PROGS := $(if $(shell command -v $(FUZZ_CC)),$(FUZZ_NAMES:%=$(O)/fuzz/%))
 FUZZ_SECONDS ?= 600
 FUZZ_CHECK_SECONDS ?= 10
 fuzz_links = $(or $(FUZZ_LINKS_$(1)),$(VIRTIO_NAMES))
-fuzz_objs = $(patsubst %,$(O)/fuzz/obj/virtio/%.o,$(call fuzz_links,$(1)))
+fuzz_objs = $(patsubst %,$(O)/fuzz/obj/virtio/%.o,$(filter-out -,$(call fuzz_links,$(1)))) \
+	    $(patsubst %,$(O)/fuzz/obj/host/%.o,$(FUZZ_HOST_LINKS_$(1)))
 
 $(O)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@$(call say,FZ,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(TEST_CPPFLAGS) -Iselftests/fuzz \
-		-MMD -MP -c -o $@ $<
+		-Ihost -MMD -MP -c -o $@ $<
 
 $(O)/fuzz/obj/libvdrv.a: $(patsubst %.c,$(O)/fuzz/obj/%.o,$(wildcard selftests/vdrv*.c))
 	@rm -f $@

@@ -28,6 +28,7 @@
  * @bus:	its bus page; filled while devices are added, only read by the guest
  * @shared:	the shared info page
  * @cd:		the console's, NULL without one; the ring is served from load() on
+ * @early:	the guest is to say things by hypercall; else what little it says so is nobody's
  * @console_irq, @console_kick: eventfds of its event channel, -1 without one
  */
 struct pv {
@@ -36,6 +37,7 @@ struct pv {
 	void *shared;
 	struct chardev *cd;
 	struct pvconsole *console;
+	bool early;
 	int console_irq, console_kick;
 };
 
@@ -179,6 +181,7 @@ static int pv_load(struct vm *vm, struct boot_image *img, struct accel_entry *en
 
 	img->pv.shared_info = apv.shared_info;
 	img->pv.console = pv->cd;
+	pv->early = strstr(img->cmdline, "earlyprintk=xen");
 	ret = boot_xenpv_load(&vm->mem, img, entry, err);
 	if (ret)
 		return ret;
@@ -204,8 +207,8 @@ static void pv_exit(struct vm *vm, const struct vmexit *e)
 				    e->virtio.value, e->virtio.size);
 		break;
 	case VMEXIT_CONSOLE:
-		/* Early messages; what the chardev has no room for is lost. */
-		if (pv->cd)
+		/* What the chardev has no room for is lost. */
+		if (pv->cd && pv->early)
 			chardev_write(pv->cd, e->console.text, e->console.len);
 		break;
 	case VMEXIT_POWEROFF:

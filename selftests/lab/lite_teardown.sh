@@ -1,0 +1,174 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Lite mode gives back what it took: two guests at a time whose launchers are killed at random
+# moments, the module unloaded and loaded again, and NMIs, which QEMU's monitor injects from the
+# outside, in the middle of world switches. lite_teardown_pti.sh is the same with two processors
+# and page table isolation, and shorter.
+#
+# SEED=N repeats a run's moments as far as a clock can.
+
+# shellcheck source=selftests/labtest.sh
+. "$(dirname "$0")/../labtest.sh"
+
+kills=${kills:-20} reloads=${reloads:-5} nmis=${nmis:-1000}
+# KiB that the host's own caches may come to hold meanwhile.
+slack=12288
+seed=${SEED:-$$}
+
+# The outer end: NMIs from the first byte on the debug port until the monitor is gone.
+if [ -z "${LAB-}" ]; then
+	dir=$(mktemp -d)
+	trap 'kill $injector 2>/dev/null; rm -rf "$dir"' EXIT
+	(
+		until [ -s "$dir/go" ]; do sleep 0.1; done
+		while sleep 0.02; do echo nmi; done | socat - "UNIX-CONNECT:$dir/mon" >/dev/null 2>&1
+	) &
+	injector=$!
+	# shellcheck disable=SC2086
+	lab_enter --no-vt --mem 1536M --timeout 400 --env "SEED=$seed" ${lab_options-} \
+		--qemu "-monitor unix:$dir/mon,server=on,wait=off -debugcon file:$dir/go"
+fi
+lab_enter
+
+rnd() {
+	rnd_state=$(((${rnd_state:-$seed} * 1103515245 + 12345) % 2147483648))
+	rnd=$((rnd_state / 65536 % $1))
+}
+
+nr_bad_lines() {
+	dmesg | grep -cE 'WARNING:|BUG:|Oops|general protection|stall|lockup|leak|Bad page|unsafe'
+}
+
+quiet_dmesg() {
+	[ "$(nr_bad_lines)" = "$bad_before" ] || { dmesg | tail -n 40; return 1; }
+}
+
+mem_free() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	sed -n 's/^MemFree: *\([0-9]*\).*/\1/p' /proc/meminfo
+}
+
+mem_near() {
+	mn_now=$(mem_free)
+	[ "$mn_now" -ge $((mem_before - slack)) ]
+}
+
+# Freeing may wait for a grace period.
+mem_back() {
+	wait_for 20 mem_near || { echo "$mem_before KiB free before, $mn_now now"; return 1; }
+}
+
+work='while :; do cat /proc/self/maps >/dev/null; done'
+
+start() {
+	guest_start --accel lite --mem 128M -- "$1"
+}
+
+kill_at_random() {
+	a= b=
+	for _ in $(seq "$kills"); do
+		[ -n "$a" ] || { start "$work"; a=$pid; }
+		[ -n "$b" ] || { start "$work"; b=$pid; }
+		rnd 30
+		sleep $((rnd / 10)).$((rnd % 10))
+		rnd 2
+		if [ "$rnd" = 0 ]; then
+			gone "$a" && { echo "ended by itself"; cat $W/err.*; return 1; }
+			kill -9 "$a"; wait "$a"; a=
+		else
+			gone "$b" && { echo "ended by itself"; cat $W/err.*; return 1; }
+			kill -9 "$b"; wait "$b"; b=
+		fi
+	done 2>/dev/null
+	# shellcheck disable=SC2086
+	kill -9 $a $b
+	wait
+}
+
+healthy() {
+	guest --accel lite --mem 128M -- 'echo fine'
+	[ "$st" = 0 ] && has "$out" fine && return
+	echo "status $st"
+	cat "$err"
+	return 1
+}
+
+unload() {
+	rmmod lodge 2>/dev/null
+}
+
+busy() {
+	start "$work"
+	for _ in 1 2 3; do
+		sleep 1
+		unload && { echo "unloaded under a guest"; return 1; }
+	done
+	kill -9 "$pid"
+	wait "$pid"
+	wait_for 20 unload
+}
+
+reload() {
+	for _ in $(seq "$reloads"); do
+		insmod /lodge/modules/lodge.ko || return 1
+		start "$work"
+		sleep 1
+		kill -9 "$pid"
+		wait "$pid"
+		wait_for 20 unload || return 1
+	done
+	insmod /lodge/modules/lodge.ko
+}
+
+nr_nmis() {
+	sed -n 's/^ *NMI:\([ 0-9]*\).*/\1/p' /proc/interrupts | awk '{ for (i = 1; i <= NF; i++) n += $i } END { print n + 0 }'
+}
+
+nmis_came() {
+	[ "$(nr_nmis)" -ge $((nmis_before + nmis)) ]
+}
+
+nmi_storm() {
+	mkfifo $W/stop1 $W/stop2
+	exec 5<>$W/stop1 6<>$W/stop2
+	in=$W/stop1
+	start "(while :; do cat /proc/self/maps >/dev/null; done) & read x; echo got \$x; exit 7"
+	a=$pid out_a=$out
+	in=$W/stop2
+	start "(while :; do cat /proc/self/maps >/dev/null; done) & read x; echo got \$x; exit 7"
+	b=$pid out_b=$out in=
+	nmis_before=$(nr_nmis)
+	printf go | dd of=/dev/port bs=1 seek=233 conv=notrunc 2>/dev/null
+	wait_for 150 nmis_came || { echo "$nmis_before NMIs before, $(nr_nmis) now"; return 1; }
+	echo stop >&5
+	echo stop >&6
+	guest_wait "$a"
+	[ "$st" = 7 ] || { echo "status $st"; cat "$out_a"; return 1; }
+	guest_wait "$b"
+	[ "$st" = 7 ] || { echo "status $st"; cat "$out_b"; return 1; }
+}
+
+ktap_plan 13
+ktap_msg "seed $seed"
+insmod /lodge/modules/lodge.ko
+bad_before=$(nr_bad_lines)
+ktap_case "a guest runs" healthy
+mem_before=$(mem_free)
+
+ktap_case "launchers are killed" kill_at_random
+ktap_case "that leaves no warning" quiet_dmesg
+ktap_case "and no memory" mem_back
+ktap_case "a guest runs after that" healthy
+
+ktap_case "the module cannot go while a guest runs, and can then" busy
+ktap_case "it comes and goes" reload
+ktap_case "that leaves no warning" quiet_dmesg
+ktap_case "and no memory" mem_back
+
+ktap_case "guests live through NMIs" nmi_storm
+ktap_case "that leaves no warning" quiet_dmesg
+ktap_case "and no memory" mem_back
+ktap_case "a guest runs after that" healthy
+lab_end

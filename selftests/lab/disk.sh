@@ -65,6 +65,10 @@ losetup -d "$loop"
 ktap_case "the same on a block device" test "$st" = 0
 ktap_case "every sum agrees there, too" same_files $img
 
+acks() {
+	[ "$(grep -c '^ack' "$out")" -ge "$1" ]
+}
+
 # What fsync answered for is there, whenever the kill comes.
 survives() {
 	new_image $img 200M
@@ -73,6 +77,7 @@ survives() {
 		"mount -t ext4 /dev/vda /mnt && fsjobs run /mnt 16 0"
 	wait_for 60 has "$out" "ack 15 " || { cat "$out" "$err"; kill -9 $pid; return 1; }
 	sleep "$1"
+	wait_for 60 acks 150
 	kill -9 $pid
 	guest_wait
 	limit=200

@@ -39,7 +39,7 @@ bad "an empty --append is one, -h behind --name a name" "--kernel is missing" --
 bad "missing kernel" "--kernel $d/none: " --kernel $d/none
 bad "empty kernel" "--kernel $d/empty: .*empty" --kernel $d/empty
 bad "text for a kernel" "--kernel $d/text: " --kernel $d/text
-bad "ELF for a kernel" "--kernel .*$(in_mode ELF "not a bzImage")" --kernel /bin/busybox
+bad "ELF for a kernel" "--kernel .*ELF" --kernel /bin/busybox
 bad "directory for a kernel" "--kernel $d/dir: not a regular file" --kernel $d/dir
 bad "FIFO for a kernel" "--kernel $d/fifo: " --kernel $d/fifo
 bad "/dev/zero for a kernel" "--kernel /dev/zero: " --kernel /dev/zero
@@ -224,7 +224,7 @@ terminal_intact() {
 ktap_case "the terminal is as it was" terminal_intact
 
 # --- no module
-rmmod $(in_mode kvm_amd lodge)
+rmmod "$(in_mode kvm_amd lodge)"
 bad "the device without a driver" "$device: " $run
 bad "--accel without its device" "--accel $accel: (no )?$device: " $run --accel $accel
 doctor() {

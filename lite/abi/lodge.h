@@ -85,7 +85,7 @@ struct lodge_port {
 };
 #define LODGE_PORT_DEASSIGN (1 << 0)
 
-/** struct lodge_state - LODGE_STATE_GET, _SET: all of a vCPU that the guest's memory does not hold */
+/** struct lodge_state - LODGE_STATE_GET, _SET: what of a vCPU the guest's memory does not hold */
 struct lodge_state {
 	__u64 rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
 	__u64 r8, r9, r10, r11, r12, r13, r14, r15;
@@ -152,18 +152,18 @@ _Static_assert(sizeof(struct lodge_run) == 1024, "frozen");
  * Exits by reason; those handled in the switcher or by a light exit are not in @exits.
  */
 struct lodge_stats {
-	__u64 exits;	 /* full exits */
-	__u64 lights;	 /* light exits */
+	__u64 exits;					  /* full exits */
+	__u64 lights;					  /* light exits */
 	__u64 sw_syscall, sw_iret, sw_trap, sw_hypercall; /* answered in the switcher */
 	__u64 irq, nmi, page_fault, general_protection, hypercall, other; /* of the full exits */
 	__u64 light_page_fault, light_hypercall;
-	__u64 halts;	 /* times the vCPU slept */
-	__u64 events;	 /* upcalls delivered */
-	__u64 traps;	 /* traps handed to the guest's kernel by the core */
-	__u64 fills;	 /* shadow entries made */
-	__u64 shadows;	 /* shadow pages now */
+	__u64 halts;   /* times the vCPU slept */
+	__u64 events;  /* upcalls delivered */
+	__u64 traps;   /* traps handed to the guest's kernel by the core */
+	__u64 fills;   /* shadow entries made */
+	__u64 shadows; /* shadow pages now */
 	__u64 shadow_new, shadow_evicted;
-	__u64 syncs;	 /* leaf tables compared with the guest's */
+	__u64 syncs; /* leaf tables compared with the guest's */
 	__u64 base_switches;
 	__u64 hypercalls[64]; /* by number, all tiers but the switcher */
 	__u64 reserved[24];

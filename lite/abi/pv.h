@@ -3,15 +3,15 @@
  * What a lite guest sees beyond Xen's PV ABI: one hypercall, and the bus that virtio devices are
  * found on. Shared by the module, the VMM and the guest's front end; frozen, add but never change.
  *
- * Each device has a page of registers, laid out and behaving as virtio-mmio version 2's (virtio 1.2,
- * 4.2.2), which the guest may only read. It writes a register by LODGE_HC_VIRTIO_WRITE, kicks a queue
- * by sending on the queue's event channel (instead of QueueNotify), and gets the queue's interrupts
- * on the same channel; changes of the configuration come on a channel of the device's own. The
- * interrupt registers are not used.
+ * Each device has a page of registers, laid out and behaving as virtio-mmio version 2's (virtio
+ * 1.2, 4.2.2), which the guest may only read. It writes a register by LODGE_HC_VIRTIO_WRITE, kicks
+ * a queue by sending on the queue's event channel (instead of QueueNotify), and gets the queue's
+ * interrupts on the same channel; changes of the configuration come on a channel of the device's
+ * own. The interrupt registers are not used.
  *
  * The bus page lists the devices. It lies at the first page of the PV window, whose address
- * LODGE_HC_BUS returns; device i's registers follow at page 1 + i, the shared info page is the last.
- * From that one's address, in LODGE_PV_SET, the module knows the window's.
+ * LODGE_HC_BUS returns; device i's registers follow at page 1 + i, the shared info page is the
+ * last.
  */
 #ifndef LODGE_ABI_PV_H
 #define LODGE_ABI_PV_H

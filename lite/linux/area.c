@@ -4,8 +4,8 @@
  * right, and gives launchers' page tables their slot for them. All in process context; the list of
  * address spaces has a lock of its own.
  *
- * Three views of an area: the host's has all of it; the guest's own ring writes the RW page and reads
- * text, IDT and RO page; the HO page is the host's alone.
+ * Three views of an area: the host's has all of it; the guest's own ring writes the RW page and
+ * reads text, IDT and RO page; the HO page is the host's alone.
  */
 #include <linux/cc_platform.h>
 #include <linux/cpu.h>
@@ -167,7 +167,10 @@ static void fill_gdt(struct world_area *a)
 static void fill_idt(struct world_area *a)
 {
 	static const u8 ist[] = {
-		[X86_TRAP_DF] = 1, [X86_TRAP_NMI] = 2, [X86_TRAP_DB] = 3, [X86_TRAP_MC] = 4,
+		[X86_TRAP_DF] = 1,
+		[X86_TRAP_NMI] = 2,
+		[X86_TRAP_DB] = 3,
+		[X86_TRAP_MC] = 4,
 	};
 	gate_desc *gate = (gate_desc *)a->idt;
 	unsigned int i;
@@ -286,7 +289,8 @@ static const char *refusal(void)
 	if (!boot_cpu_has(X86_FEATURE_NX))
 		return "the processor lacks NX";
 	if (cr4 & (CR4_CET | CR4_LASS | CR4_FRED | CR4_PKS))
-		return "CET, LASS, FRED or PKS are on, which is not supported yet; try ibt=off fred=off";
+		return "CET, LASS, FRED or PKS are on, which is not supported yet; "
+		       "try ibt=off fred=off";
 	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT))
 		return "memory encryption is on, which is not supported yet";
 	if (allow_unisolated)
@@ -351,8 +355,8 @@ int world_init(void)
 	host_p4[0] = __pa(host_p3) | AREA_DATA_EXEC;
 	host_p3[AREA_SW_P3] = __pa(host_p2) | AREA_DATA_EXEC;
 	for_each_possible_cpu(cpu) {
-		ret = cpu < PTRS_PER_PMD * (PMD_SIZE / SW_STRIDE) ? area_init(&areas[cpu], cpu) :
-								    -E2BIG;
+		ret = cpu < PTRS_PER_PMD * (PMD_SIZE / SW_STRIDE) ? area_init(&areas[cpu], cpu)
+								  : -E2BIG;
 		if (ret)
 			goto err;
 	}

@@ -212,7 +212,7 @@ sw_far_ring1:
 	jz	1f
 	stac
 1:	lea	RW(D_FAR), %rsp
-sw_sti:	sti					/* no interrupt before the next instruction is done */
+sw_sti:	sti				/* no interrupt before the next instruction is done */
 	lretq
 
 /* A user's system call becomes one of the guest's kernel: frame on its stack, same root. */
@@ -336,7 +336,7 @@ sw_vectors:
 	i = 0
 	.rept	256
 	.balign	16
-	.if	(i == 8) || ((i >= 10) && (i <= 14)) || (i == 17) || (i == 21) || (i == 29) || (i == 30)
+	.if (i == 8) || ((i >= 10) && (i <= 14)) || (i == 17) || (i == 21) || (i == 29) || (i == 30)
 	.else
 	pushq	$0
 	.endif
@@ -371,8 +371,9 @@ sw_ist:
 	jmp	2f
 1:	incq	HO(H_MCE)
 2:	mov	%rcx, %cr3
-	testb	$2, 49(%rsp)			/* IF: between sti and lretq. Back to the sti: its */
-	jz	6f				/* shadow is gone, an interrupt could come before */
+	/* IF: between sti and lretq. Back to the sti: its shadow is gone. */
+	testb	$2, 49(%rsp)
+	jz	6f
 	andb	$0xfd, 49(%rsp)
 	lea	sw_sti(%rip), %rax
 	mov	%rax, 32(%rsp)
@@ -380,7 +381,8 @@ sw_ist:
 	pop	%rax
 	add	$16, %rsp
 	iretq
-3:	andq	$~0x100, 48(%rsp)		/* a guest's watchpoint that met the switcher: ignored */
+	/* A guest's watchpoint that met the switcher: ignored. */
+3:	andq	$~0x100, 48(%rsp)
 	orq	$0x10000, 48(%rsp)
 	jmp	6b
 4:	movq	$1, RW(D_FAULT)
@@ -505,6 +507,20 @@ sw_leave:
 	mov	RO(R_HCR3), %rax
 	mov	%rax, %cr3			/* ---- host view ---- */
 	cld
+	/* What the guest has put into the return predictor is not for the host's returns. */
+	testb	$FAST_RSB, RO(R_FAST)
+	jz	3f
+	lea	RW(D_STACK), %rsp
+	mov	$16, %ecx
+1:	call	2f
+	int3
+2:	call	2f
+	int3
+2:	dec	%ecx
+	jnz	1b
+	add	$32 * 8, %rsp
+	lfence
+3:
 	cmpq	$0, RW(D_FAULT)
 	jne	sw_full
 	testb	$FAST_LIGHT, RO(R_FAST)
@@ -525,7 +541,7 @@ sw_leave:
 	and	$-16, %rsp
 	mov	HO(H_LARG), %rdi
 	mov	HO(H_LIGHT), %rax
-	call	*%rax
+	call	sw_call
 	mov	%eax, %ebx
 	BASES_LOAD H_GFS, H_GGS, H_GKGS
 	lea	RW(D_STACK), %rsp
@@ -537,7 +553,8 @@ sw_full:
 	mov	%es, HO(H_GSEL + 2)
 	mov	%fs, HO(H_GSEL + 4)
 	mov	%gs, HO(H_GSEL + 6)
-	lgdt	HO(H_GDTRW)			/* LTR sets the busy bit: not in the read-only alias */
+	/* LTR sets the busy bit, which the read-only alias would not have. */
+	lgdt	HO(H_GDTRW)
 	mov	HO(H_TSSB), %rax
 	andb	$0xfd, (%rax)
 	mov	$0x40, %eax
@@ -559,6 +576,15 @@ sw_full:
 	pop	%r12
 	pop	%rbx
 	pop	%rbp
+	ret
+
+/* To RAX, not by the indirect predictor, which the guest may have trained as well. */
+sw_call:
+	call	2f
+1:	pause
+	lfence
+	jmp	1b
+2:	mov	%rax, (%rsp)
 	ret
 sw_text_end:
 

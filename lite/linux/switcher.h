@@ -10,7 +10,7 @@
 #define LITE_SWITCHER_H
 
 #define SW_TEXT_PAGES 3
-#define SW_RW	      0x4000 /* (rw) registers, entry stacks: nothing here is trusted after the guest ran */
+#define SW_RW	      0x4000 /* (rw) registers, entry stacks; not trusted after the guest ran */
 #define SW_IDT	      0x5000 /* (r) */
 #define SW_RO	      0x6000 /* (r) GDT, TSS, constants of the switcher tier */
 #define SW_HO	      0x7000 /* (absent) host state */
@@ -49,7 +49,7 @@
 #define R_GDT_LIMIT 0x07f
 #define R_TSS	    0x100
 #define R_HCR3	    0x180
-#define R_FAST	    0x188 /* bit 0: switcher tier on; bit 1: light exits on; bit 2: SMAP; bit 3: VERW */
+#define R_FAST	    0x188 /* FAST_* */
 #define R_VI	    0x190 /* where the guest view has the vcpu_info */
 #define R_SYSCALL   0x198 /* the guest's entry for system calls */
 #define R_AC	    0x1a0 /* EFLAGS.AC if ring 1 runs with it */
@@ -59,6 +59,7 @@
 #define FAST_LIGHT 2
 #define FAST_SMAP  4
 #define FAST_VERW  8
+#define FAST_RSB   16
 
 /* HO page */
 #define H_RSP	 0x000

@@ -212,10 +212,6 @@ int world_light(struct world_area *a)
 	v->gs = gs;
 	v->tier = LITE_LIGHT;
 	v->stats.lights++;
-	if (v->r.vec == X86_TRAP_PF)
-		v->stats.light_page_fault++;
-	else
-		v->stats.light_hypercall++;
 	a->next = lite_handle(v);
 	if (a->next == LITE_RESUME && !mmu_root(v)) {
 		if (!(v->changed & ~LIGHT_CHANGES) && v->fs == fs && v->gs == gs &&
@@ -287,6 +283,8 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 		fast |= FAST_LIGHT;
 	if (area_wants_verw())
 		fast |= FAST_VERW;
+	if (boot_cpu_has_bug(X86_BUG_SPECTRE_V2))
+		fast |= FAST_RSB;
 	AREA64(a->ro, R_FAST) = fast;
 	put_ac(a, v);
 	put_changes(a, v, w);
@@ -413,8 +411,6 @@ int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next)
 			return 0;
 		return *next == LITE_RESUME ? 1 : 2;
 	}
-	if (!done && v->r.vec == X86_TRAP_PF)
-		v->stats.page_fault++;
 	local_irq_enable();
 	return done;
 }

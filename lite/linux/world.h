@@ -38,7 +38,7 @@ struct world_vcpu {
 	struct preempt_notifier notifier;
 };
 
-/** world_init - areas of all processors; one line in the log and -errno when this host will not do */
+/** world_init - areas of all processors; one line in the log and -errno on hosts that won't do */
 int world_init(void);
 void world_exit(void);
 
@@ -46,7 +46,7 @@ void world_exit(void);
 int world_mm_enter(struct mm_struct *mm);
 void world_mm_leave(struct mm_struct *mm);
 
-/** world_vm_init - fill in what vm has of this processor: dmap, hole_va, phys_bits, xcr0, has_smap */
+/** world_vm_init - what vm has of this processor: dmap, hole_va, phys_bits, xcr0, has_smap */
 int world_vm_init(struct lite_vm *vm, struct world_vm *w);
 void world_vm_fini(struct lite_vm *vm, struct world_vm *w);
 

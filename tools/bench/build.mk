@@ -18,7 +18,14 @@ bench-ready: all $(BENCH_BINS) $(O)/bench/guest.cpio
 
 bench:
 	@tools/deps
-	@$(MAKE) --no-print-directory bench-ready
-	@O=$(O) tools/bench/bench $(BENCH_ARGS)
+	@$(MAKE) --no-print-directory bench-ready modules
+	@s=0; O=$(O) tools/bench/bench $(BENCH_ARGS) || s=$$?; \
+	O=$(O) tools/bench/lite $(BENCH_LITE_ARGS) || s=$$?; exit $$s
 
-.PHONY: bench-ready
+# The second half alone.
+bench-lite:
+	@tools/deps
+	@$(MAKE) --no-print-directory bench-ready modules
+	@O=$(O) tools/bench/lite $(BENCH_LITE_ARGS)
+
+.PHONY: bench-ready bench-lite

@@ -108,7 +108,8 @@ append() {
 	# shellcheck disable=SC2086
 	refused "$2" lodge run $run --append "$(head -c "$1" /dev/zero | tr '\0' x)"
 }
-ktap_case "--append longer than this kernel takes" append 2500 "--append: .*(2048|takes 2047|room for 1023)"
+ktap_case "--append longer than this kernel takes" \
+	append 2500 "--append: .*(2048|takes 2047|room for 1023)"
 ktap_case "--append longer than any kernel takes" append 9000 "--append: longer than any"
 
 # --- disks

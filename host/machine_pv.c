@@ -66,7 +66,7 @@ static int pv_init(struct vm *vm)
 	pv->bus = pv_page();
 	pv->shared = pv_page();
 	if (!pv->bus || !pv->shared)
-		return -ENOMEM;
+		return -ENOMEM; /* pv is vm->board */
 	pv->bus->magic = LODGE_BUS_MAGIC;
 	pv->bus->version = LODGE_PV_VERSION;
 	ret = vm_map(vm, pv->window + LODGE_WIN_BUS * PAGE, PAGE, pv->bus, true);

@@ -45,7 +45,8 @@ lab_run() {
 	for lr_try in first second; do
 		lr_status=0
 		tools/lab/lab --env "LODGE_TEST_FULL=${LODGE_TEST_FULL-}" "$@" -- \
-			sh "/lodge/selftests/lab/$(basename "$0")" "$accel" >"$lr_log" 2>&1 || lr_status=$?
+			sh "/lodge/selftests/lab/$(basename "$0")" "$accel" >"$lr_log" 2>&1 ||
+			lr_status=$?
 		if [ $lr_try = second ] || ! grep -q '^lab: not finished after' "$lr_log"; then
 			break
 		fi

@@ -183,7 +183,9 @@ int mmu_flush(struct lite_vcpu *v, u64 va)
 
 static inline void setup(void)
 {
-	struct lodge_pv pv = { .shared_info = SHARED << 12, .root = ROOT << 12, .frames = PAGES,
+	struct lodge_pv pv = { .shared_info = SHARED << 12,
+			       .root = ROOT << 12,
+			       .frames = PAGES,
 			       .ports_host = HOST_MAX };
 	u32 i;
 
@@ -204,8 +206,8 @@ static inline void setup(void)
 		frames[i] = (struct lite_frame){ .pa = 0x1000 + i * 4096ull };
 	ro_frame = (struct lite_frame){ .pa = 0x1000 + PAGES * 4096ull };
 	vm.slot[0] = (struct lite_slot){ .nr = PAGES, .frame = frames };
-	vm.slot[1] = (struct lite_slot){ .gfn = RO_GFN, .nr = 1, .readonly = true,
-					 .frame = &ro_frame };
+	vm.slot[1] =
+		(struct lite_slot){ .gfn = RO_GFN, .nr = 1, .readonly = true, .frame = &ro_frame };
 	vm.slots = 2;
 	lite_vm_init(&vm);
 	lite_vcpu_init(&cpu, &vm, 0);

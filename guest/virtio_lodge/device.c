@@ -30,7 +30,7 @@
 struct lodge_device {
 	struct virtio_device vdev;
 	struct platform_device *parent;
-	void *regs;
+	u8 *regs;
 	unsigned int index;
 	unsigned int port;
 	unsigned int queues;

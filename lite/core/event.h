@@ -6,11 +6,11 @@
 #include "lite.h"
 
 enum event_port_type { /* lite_port.type */
-	PORT_FREE,
-	PORT_HOST, /* the VMM's: an eventfd in each direction */
-	PORT_UNBOUND,
-	PORT_VIRQ,
-	PORT_IPI,
+		       PORT_FREE,
+		       PORT_HOST, /* the VMM's: an eventfd in each direction */
+		       PORT_UNBOUND,
+		       PORT_VIRQ,
+		       PORT_IPI,
 };
 
 /** event_init - ports 1 .. vm->ports_host - 1 become the VMM's; every port is masked */

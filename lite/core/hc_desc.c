@@ -159,8 +159,10 @@ enum lite_next hc_set_gdt(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 	for (i = 0; i < nr; i++)
 		v->gdt_gfn[i] = gfn[i];
 	for (i = 0; i < 3; i++)
-		tls_set(v, i, entries * 8 >= TLS_END ?
-			__atomic_load_n(&gdt[TLS_FIRST / 8 + i], __ATOMIC_RELAXED) : 0);
+		tls_set(v, i,
+			entries * 8 >= TLS_END
+				? __atomic_load_n(&gdt[TLS_FIRST / 8 + i], __ATOMIC_RELAXED)
+				: 0);
 	return hc_done(0, ret);
 }
 

@@ -13,8 +13,9 @@
 
 #define XEN_MAJOR 4u
 #define XEN_MINOR 17u
-#define FEATURES  (1u << XENFEAT_pae_pgdir_above_4gb | 1u << XENFEAT_mmu_pt_update_preserve_ad | \
-		   1u << XENFEAT_gnttab_map_avail_bits)
+#define FEATURES                                                                       \
+	(1u << XENFEAT_pae_pgdir_above_4gb | 1u << XENFEAT_mmu_pt_update_preserve_ad | \
+	 1u << XENFEAT_gnttab_map_avail_bits)
 
 static const xen_extraversion_t hc_extraversion = "-lodge";
 static const xen_changeset_info_t hc_changeset = "unavailable";

@@ -114,23 +114,23 @@ struct lite_trap {
 };
 
 enum lite_callback { /* Xen's CALLBACKTYPE_* */
-	LITE_CB_EVENT = 0,
-	LITE_CB_FAILSAFE = 1,
-	LITE_CB_SYSCALL = 2,
-	LITE_CB_NMI = 4,
-	LITE_CB_SYSENTER = 5,
-	LITE_CB_SYSCALL32 = 7,
-	LITE_CB_MAX = 8,
+		     LITE_CB_EVENT = 0,
+		     LITE_CB_FAILSAFE = 1,
+		     LITE_CB_SYSCALL = 2,
+		     LITE_CB_NMI = 4,
+		     LITE_CB_SYSENTER = 5,
+		     LITE_CB_SYSCALL32 = 7,
+		     LITE_CB_MAX = 8,
 };
 
 /* lite_vcpu.changed: what the world switch has to carry into its own pages before the next entry */
-#define LITE_CH_TRAPS  (1 << 0) /* traps[], callback[] */
-#define LITE_CH_TLS    (1 << 1) /* tls[] */
-#define LITE_CH_ROOT   (1 << 2) /* root_pa */
-#define LITE_CH_VI     (1 << 3) /* vi, vi_pa */
-#define LITE_CH_TIMER  (1 << 4) /* deadline */
-#define LITE_CH_DEBUG  (1 << 5) /* dr[], dr7 */
-#define LITE_CH_ALL    0x3f
+#define LITE_CH_TRAPS (1 << 0) /* traps[], callback[] */
+#define LITE_CH_TLS   (1 << 1) /* tls[] */
+#define LITE_CH_ROOT  (1 << 2) /* root_pa */
+#define LITE_CH_VI    (1 << 3) /* vi, vi_pa */
+#define LITE_CH_TIMER (1 << 4) /* deadline */
+#define LITE_CH_DEBUG (1 << 5) /* dr[], dr7 */
+#define LITE_CH_ALL   0x3f
 
 struct lite_vcpu {
 	struct lite_vm *vm;
@@ -159,12 +159,12 @@ struct lite_vcpu {
 
 	struct vcpu_info *vi; /* in guest memory; hostile */
 	u64 vi_pa;
-	u64 deadline;	      /* ns of guest time; 0: none */
-	u64 runstate_va;      /* where the guest wants its run states told; 0: nowhere. sched.c */
+	u64 deadline;	 /* ns of guest time; 0: none */
+	u64 runstate_va; /* where the guest wants its run states told; 0: nowhere. sched.c */
 	u64 run_since, run_time[4];
-	u32 run_state;	      /* RUNSTATE_* since run_since */
-	u32 poll;	      /* atomic; enum sched_poll_state, vsched.h */
-	u16 virq_port[24];    /* by VIRQ_*; 0: not bound */
+	u32 run_state;	   /* RUNSTATE_* since run_since */
+	u32 poll;	   /* atomic; enum sched_poll_state, vsched.h */
+	u16 virq_port[24]; /* by VIRQ_*; 0: not bound */
 
 	enum lite_want want;
 	u64 want_gfn;
@@ -214,7 +214,7 @@ struct lite_vm {
 	s32 tsc_shift;
 	u64 wall_sec; /* at tsc0 */
 	u32 wall_nsec;
-	u64 xcr0;     /* state components that the guest may use */
+	u64 xcr0;      /* state components that the guest may use */
 	bool has_smap; /* CR4.SMAP is on */
 	bool dead;
 	char why[256];

@@ -20,7 +20,8 @@
 
 _Static_assert(sizeof(struct vcpu_info) == 64, "copied as eight words");
 _Static_assert(sizeof(((struct vcpu_runstate_info *)0)->time) ==
-	       sizeof(((struct lite_vcpu *)0)->run_time), "the same four states");
+		       sizeof(((struct lite_vcpu *)0)->run_time),
+	       "the same four states");
 
 static void runstate_enter(struct lite_vcpu *v, u32 state)
 {

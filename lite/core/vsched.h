@@ -5,9 +5,10 @@
 
 #include "lite.h"
 
-enum sched_poll_state { /* lite_vcpu.poll */
+/* lite_vcpu.poll. A waiting SCHEDOP_poll is ended by the next port raised, masked or not. */
+enum sched_poll_state {
 	POLL_NONE,
-	POLL_WAITING, /* SCHEDOP_poll: the next port that is raised, masked or not, ends it */
+	POLL_WAITING,
 	POLL_WOKEN,
 };
 

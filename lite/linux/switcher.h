@@ -18,31 +18,31 @@
 #define SW_STRIDE     0x20000
 
 /* RW page. The registers are a struct lite_regs; the processor pushes onto its end. */
-#define D_REGS	     0x000
-#define D_VEC	     0x078
-#define D_ERR	     0x080
-#define D_RIP	     0x088
-#define D_CS	     0x090
-#define D_FLAGS	     0x098
-#define D_RSP	     0x0a0
-#define D_SS	     0x0a8
-#define D_REGS_END   0x0b0
-#define D_MODE	     0x0c0 /* 1: in the guest's kernel; a guest that forges it hurts itself */
-#define D_FAULT	     0x0c8 /* the switcher itself faulted: the guest is killed */
-#define D_CR2	     0x0d0
-#define D_KSP	     0x0d8 /* stack of the guest's kernel, checked at each use */
-#define D_T0	     0x0e0
-#define D_T1	     0x0e8
-#define D_T2	     0x0f0
-#define D_T3	     0x0f8
-#define D_N_SYSCALL  0x100 /* counters */
-#define D_N_IRET     0x108
-#define D_N_TRAP     0x110
-#define D_N_HC	     0x118
-#define D_FAR	     0x3c0 /* far-return frame: RIP CS RSP SS */
-#define D_STACK	     0x3c0 /* end of the ring-0 stack of the switcher tier */
-#define D_IST	     0x600 /* 4 stacks of 0x200 */
-#define D_IST_SIZE   0x200
+#define D_REGS	    0x000
+#define D_VEC	    0x078
+#define D_ERR	    0x080
+#define D_RIP	    0x088
+#define D_CS	    0x090
+#define D_FLAGS	    0x098
+#define D_RSP	    0x0a0
+#define D_SS	    0x0a8
+#define D_REGS_END  0x0b0
+#define D_MODE	    0x0c0 /* 1: in the guest's kernel; a guest that forges it hurts itself */
+#define D_FAULT	    0x0c8 /* the switcher itself faulted: the guest is killed */
+#define D_CR2	    0x0d0
+#define D_KSP	    0x0d8 /* stack of the guest's kernel, checked at each use */
+#define D_T0	    0x0e0
+#define D_T1	    0x0e8
+#define D_T2	    0x0f0
+#define D_T3	    0x0f8
+#define D_N_SYSCALL 0x100 /* counters */
+#define D_N_IRET    0x108
+#define D_N_TRAP    0x110
+#define D_N_HC	    0x118
+#define D_FAR	    0x3c0 /* far-return frame: RIP CS RSP SS */
+#define D_STACK	    0x3c0 /* end of the ring-0 stack of the switcher tier */
+#define D_IST	    0x600 /* 4 stacks of 0x200 */
+#define D_IST_SIZE  0x200
 
 /* RO page */
 #define R_GDT	    0x000
@@ -62,27 +62,27 @@
 #define FAST_RSB   16
 
 /* HO page */
-#define H_RSP	 0x000
-#define H_GCR3	 0x008
-#define H_GDT	 0x010 /* host's GDTR, as the guest leaves; 10 bytes each */
-#define H_GDTRW	 0x020 /* its writable alias */
-#define H_IDT	 0x030
-#define H_SGDT	 0x040 /* the switcher's */
-#define H_SIDT	 0x050
-#define H_SEL	 0x060 /* ds es fs gs: host's */
-#define H_GSEL	 0x068 /* guest's */
-#define H_FS	 0x070
-#define H_GS	 0x078
-#define H_KGS	 0x080
-#define H_GFS	 0x088
-#define H_GGS	 0x090
-#define H_GKGS	 0x098
-#define H_TSSB	 0x0a0 /* address of the busy byte in the host's GDT alias */
-#define H_LIGHT	 0x0a8 /* function, and its argument */
-#define H_LARG	 0x0b0
-#define H_NMI	 0x0b8 /* NMIs, machine checks that came while the switcher ran */
-#define H_MCE	 0x0c0
-#define H_VERW	 0x0c8 /* a selector for VERW, which clears the processor's buffers */
+#define H_RSP	0x000
+#define H_GCR3	0x008
+#define H_GDT	0x010 /* host's GDTR, as the guest leaves; 10 bytes each */
+#define H_GDTRW 0x020 /* its writable alias */
+#define H_IDT	0x030
+#define H_SGDT	0x040 /* the switcher's */
+#define H_SIDT	0x050
+#define H_SEL	0x060 /* ds es fs gs: host's */
+#define H_GSEL	0x068 /* guest's */
+#define H_FS	0x070
+#define H_GS	0x078
+#define H_KGS	0x080
+#define H_GFS	0x088
+#define H_GGS	0x090
+#define H_GKGS	0x098
+#define H_TSSB	0x0a0 /* address of the busy byte in the host's GDT alias */
+#define H_LIGHT 0x0a8 /* function, and its argument */
+#define H_LARG	0x0b0
+#define H_NMI	0x0b8 /* NMIs, machine checks that came while the switcher ran */
+#define H_MCE	0x0c0
+#define H_VERW	0x0c8 /* a selector for VERW, which clears the processor's buffers */
 
 #define SW_KERN_CS 0x51
 #define SW_KERN_SS 0x59

@@ -2,9 +2,9 @@
 /*
  * Guests that attack their hypervisor: each case is a small ring-1 kernel with page tables of its
  * own, loaded by /dev/lodge directly. It has to end: with a trap of its own, with a result that it
- * was given, or killed with a reason. What a case reaches is said by the guest in registers: R13 the
- * vector that it met (NONE if none), R14 the error code, R12 a result. lite_hostile.sh runs this
- * in the lab, beside a stock guest, and looks at the host's log afterwards.
+ * was given, or killed with a reason. What a case reaches is said by the guest in registers: R13
+ * the vector that it met (NONE if none), R14 the error code, R12 a result. lite_hostile.sh runs
+ * this in the lab, beside a stock guest, and looks at the host's log afterwards.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,15 +81,14 @@ asm(".pushsection .rodata\n"
     ".popsection\n");
 extern const char common[], common_end[];
 
-
 /* One case's instructions, then the report. */
-#define BODY(name, text)                                                                     \
-	asm(".pushsection .rodata\n" #name ":\n" text                                        \
-	    "\n	mov $0x500809, %eax; jmp *%rax\n" #name "_end:\n.popsection\n");             \
+#define BODY(name, text)                                                         \
+	asm(".pushsection .rodata\n" #name ":\n" text                            \
+	    "\n	mov $0x500809, %eax; jmp *%rax\n" #name "_end:\n.popsection\n"); \
 	extern const char name[], name##_end[];
 
 /* The frame of the iret hypercall. */
-#define IRET(rip, cs, flags)                                                            \
+#define IRET(rip, cs, flags)                                                             \
 	"push $0x2b; push $0x511ff0; push $" flags "; push $" cs "; mov $" rip ", %rax;" \
 	"push %rax; push $0; push $0; push $0; push $0; mov $23, %eax; syscall"
 
@@ -122,10 +121,12 @@ BODY(iret_hole4, IRET("0xffff804000000000", "0x33", "0x202"))
 BODY(iret_noncanon, IRET("0x800000000000", "0x33", "0x202"))
 BODY(iret_ring0, IRET("0x500809", "0x10", "0x3202"))
 BODY(iret_user, IRET("0x512000", "0x33", "0x3202"))
-BODY(sp_hole, "mov $3, %eax; lea 0x4800(%rbx), %rsi; syscall; mov %rax, %r12;" IRET("0x512000",
-								"0x33", "0x202"))
-BODY(sp_noncanon, "mov $3, %eax; movabs $0x800000000000, %rsi; syscall; mov %rax, %r12;" IRET(
-			  "0x512000", "0x33", "0x202"))
+BODY(sp_hole,
+     "mov $3, %eax; lea 0x4800(%rbx), %rsi; syscall; mov %rax, %r12;" IRET("0x512000", "0x33",
+									   "0x202"))
+BODY(sp_noncanon,
+     "mov $3, %eax; movabs $0x800000000000, %rsi; syscall; mov %rax, %r12;" IRET("0x512000", "0x33",
+										 "0x202"))
 BODY(cb_hole, "mov $4, %eax; mov %rbx, %rdi; mov %rbx, %rsi; mov %rbx, %rdx; syscall;"
 	      "mov %rax, %r12")
 BODY(tt_hole, "movq $6, 0x510c00; mov %rbx, 0x510c08; movq $0, 0x510c10; movq $0, 0x510c18;"
@@ -149,7 +150,10 @@ static const struct {
 	const char *name, *code, *end;
 	int want;
 } cases[] = {
-#define C(what, body, want) { what, body, body##_end, want }
+#define C(what, body, want)                  \
+	{                                    \
+		what, body, body##_end, want \
+	}
 	C("reads the switcher", rd_text, ANY),
 	C("writes the switcher", wr_text, 14),
 	C("runs the switcher", ex_text, ANY),

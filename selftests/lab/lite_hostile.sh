@@ -9,7 +9,8 @@
 lab_enter --no-vt --mem 1G --timeout 300
 
 insmod /lodge/modules/lodge.ko || exit 1
-work='i=0; while [ $i -lt 400 ]; do i=$((i + 1)); cat /proc/self/maps >/dev/null; done; echo done; exit 7'
+work='i=0; while [ $i -lt 400 ]; do i=$((i + 1)); cat /proc/self/maps >/dev/null; done; '
+work=$work'echo done; exit 7'
 guest_start --accel lite --mem 128M -- "$work"
 
 /lodge/selftests/lab/lite_hostile >$W/hostile

@@ -23,7 +23,8 @@ if [ -z "${LAB-}" ]; then
 	trap 'kill $injector 2>/dev/null; rm -rf "$dir"' EXIT
 	(
 		until grep -q '^# NMIs, please' "$dir"/tmp.* 2>/dev/null; do sleep 0.1; done
-		while sleep 0.02; do echo nmi; done | socat - "UNIX-CONNECT:$dir/mon" >/dev/null 2>&1
+		while sleep 0.02; do echo nmi; done |
+			socat - "UNIX-CONNECT:$dir/mon" >/dev/null 2>&1
 	) &
 	injector=$!
 	export TMPDIR="$dir"
@@ -125,7 +126,8 @@ reload() {
 }
 
 nr_nmis() {
-	sed -n 's/^ *NMI:\([ 0-9]*\).*/\1/p' /proc/interrupts | awk '{ for (i = 1; i <= NF; i++) n += $i } END { print n + 0 }'
+	sed -n 's/^ *NMI:\([ 0-9]*\).*/\1/p' /proc/interrupts |
+		awk '{ for (i = 1; i <= NF; i++) n += $i } END { print n + 0 }'
 }
 
 nmis_came() {

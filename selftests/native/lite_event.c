@@ -93,7 +93,8 @@ static void bind_later(void)
 		setup();
 		later = i;
 		ksft_eq(call(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi,
-			     args_put(&b, sizeof(b)), 0, 0, 0, &ret), LITE_WANT);
+			     args_put(&b, sizeof(b)), 0, 0, 0, &ret),
+			LITE_WANT);
 		ksft_eq(ipi(), HOST_MAX);
 		ksft_eq(ipi(), HOST_MAX + 1);
 	}
@@ -135,7 +136,8 @@ static void events(void)
 
 	cpu.tier = LITE_LIGHT;
 	ksft_eq(call(__HYPERVISOR_event_channel_op, EVTCHNOP_send, args_put(&send, sizeof(send)), 0,
-		     0, 0, &ret), LITE_FULL);
+		     0, 0, &ret),
+		LITE_FULL);
 	ksft_eq(sends, 0);
 	cpu.tier = LITE_FULLTIER;
 	ksft_eq(evt(EVTCHNOP_send, send), 0);
@@ -192,7 +194,8 @@ static void polls(void)
 
 	cpu.tier = LITE_LIGHT;
 	ksft_eq(call(__HYPERVISOR_sched_op, SCHEDOP_shutdown, args_put(&sh, sizeof(sh)), 0, 0, 0,
-		     &ret), LITE_FULL);
+		     &ret),
+		LITE_FULL);
 	cpu.tier = LITE_FULLTIER;
 	ksft_eq(call(__HYPERVISOR_sched_op, SCHEDOP_shutdown, BASE + ARGS, 0, 0, 0, &ret),
 		LITE_EXIT);

@@ -20,9 +20,16 @@ static void unknown(void)
 /* Every call and operation there is with pointers that lead nowhere, or into the hypervisor. */
 static void garbage(void)
 {
-	static const u64 bad[] = { 0, 1, 0xfff, BASE - 1, BASE + PAGES * 4096ull - 1,
-				   LITE_HOLE_START, LITE_HOLE_END - 1, 0x800000000000ull,
-				   0xffffffffffffffffull, 0xfffffffffffffff8ull };
+	static const u64 bad[] = { 0,
+				   1,
+				   0xfff,
+				   BASE - 1,
+				   BASE + PAGES * 4096ull - 1,
+				   LITE_HOLE_START,
+				   LITE_HOLE_END - 1,
+				   0x800000000000ull,
+				   0xffffffffffffffffull,
+				   0xfffffffffffffff8ull };
 	u32 nr, op, i, tier;
 	s64 ret;
 

@@ -89,7 +89,8 @@ static void console(void)
 		LITE_WANT);
 	for (i = 0; i < 4; i++) {
 		ksft_eq(call(__HYPERVISOR_console_io, CONSOLEIO_write, cpu.r.rsi, cpu.r.rdx, 0, 0,
-			     &ret), LITE_EXIT);
+			     &ret),
+			LITE_EXIT);
 		ksft_eq(cpu.exit.reason, LODGE_EXIT_CONSOLE);
 		ksft_check(cpu.exit.console.len <= 500 && n + 500 <= sizeof(got));
 		memcpy(got + n, cpu.exit.console.text, cpu.exit.console.len);
@@ -113,9 +114,17 @@ static void console(void)
 
 static void lodge(void)
 {
-	static const struct { u64 device, offset, size; } bad[] = {
-		{ LODGE_BUS_DEVICES, 0, 4 }, { 0, 4096, 4 }, { 0, 4094, 4 }, { 0, 0, 3 },
-		{ 0, 0, 0 }, { 0, 0, 16 }, { ~0ull, 0, 4 }, { 0, ~0ull - 3, 4 },
+	static const struct {
+		u64 device, offset, size;
+	} bad[] = {
+		{ LODGE_BUS_DEVICES, 0, 4 },
+		{ 0, 4096, 4 },
+		{ 0, 4094, 4 },
+		{ 0, 0, 3 },
+		{ 0, 0, 0 },
+		{ 0, 0, 16 },
+		{ ~0ull, 0, 4 },
+		{ 0, ~0ull - 3, 4 },
 		{ 0, 0, 1ull << 32 },
 	};
 	u32 i;
@@ -140,7 +149,8 @@ static void lodge(void)
 	ksft_eq(cpu.exit.virtio.size, 4);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		ksft_eq(call(LODGE_HYPERCALL, LODGE_HC_VIRTIO_WRITE, bad[i].device, bad[i].offset,
-			     0, bad[i].size, &ret), LITE_RESUME);
+			     0, bad[i].size, &ret),
+			LITE_RESUME);
 		ksft_eq(ret, -EINVAL);
 	}
 }
@@ -148,9 +158,11 @@ static void lodge(void)
 static void traps(void)
 {
 	struct trap_info t[3] = { { .vector = 3, .flags = 3, .address = BASE },
-				  { .vector = 14, .flags = 4, .address = BASE + 16 }, { 0 } };
+				  { .vector = 14, .flags = 4, .address = BASE + 16 },
+				  { 0 } };
 	struct trap_info many[300];
-	struct callback_register cb = { .type = CALLBACKTYPE_syscall, .address = BASE,
+	struct callback_register cb = { .type = CALLBACKTYPE_syscall,
+					.address = BASE,
 					.flags = CALLBACKF_mask_events };
 	struct callback_unregister un = { .type = CALLBACKTYPE_syscall };
 	u32 i;

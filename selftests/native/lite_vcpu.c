@@ -6,7 +6,9 @@
 
 static void start(void)
 {
-	struct lodge_pv pv = { .shared_info = SHARED << 12, .root = ROOT << 12, .frames = PAGES,
+	struct lodge_pv pv = { .shared_info = SHARED << 12,
+			       .root = ROOT << 12,
+			       .frames = PAGES,
 			       .ports_host = HOST_MAX };
 	struct shared_info *s;
 	u32 i;
@@ -30,12 +32,12 @@ static void start(void)
 
 	vm.shared = NULL;
 	ksft_eq(lite_vm_start(&vm, &pv), 0);
-#define refused(field, value)                                    \
-	do {                                                     \
-		struct lodge_pv p_ = pv;                         \
-		vm.shared = NULL;                                \
-		p_.field = value;                                \
-		ksft_eq(lite_vm_start(&vm, &p_), -EINVAL);       \
+#define refused(field, value)                              \
+	do {                                               \
+		struct lodge_pv p_ = pv;                   \
+		vm.shared = NULL;                          \
+		p_.field = value;                          \
+		ksft_eq(lite_vm_start(&vm, &p_), -EINVAL); \
 	} while (0)
 	refused(shared_info, (SHARED << 12) + 1);
 	refused(shared_info, RO_GFN << 12);
@@ -90,13 +92,13 @@ static void state(void)
 	ksft_eq(cpu.r.cs, LITE_USER_CS);
 	ksft_eq(cpu.r.ss, LITE_USER_DS);
 	ksft_eq(cpu.r.rflags, 0x240fd7);
-#define refused(field, value)                                   \
-	do {                                                    \
-		struct lodge_state bad = s;                      \
-		bad.field = value;                               \
-		bad.rax = 99;                                    \
-		ksft_eq(lite_state_set(&cpu, &bad), -EINVAL);    \
-		ksft_eq(cpu.r.rax, 0x100);                      \
+#define refused(field, value)                                 \
+	do {                                                  \
+		struct lodge_state bad = s;                   \
+		bad.field = value;                            \
+		bad.rax = 99;                                 \
+		ksft_eq(lite_state_set(&cpu, &bad), -EINVAL); \
+		ksft_eq(cpu.r.rax, 0x100);                    \
 	} while (0)
 	refused(rip, LITE_HOLE_START);
 	refused(rip, 1ull << 47);
@@ -128,8 +130,7 @@ static void vcpu_info_moves(void)
 	setup();
 	lite_port_raise(&vm, 5);
 	cpu.changed = 0;
-	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0,
-		   args_put(&r, sizeof(r))), 0);
+	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, args_put(&r, sizeof(r))), 0);
 	ksft_check(cpu.vi == vi);
 	ksft_eq(cpu.vi_pa, frames[VI].pa + 4096 - 64);
 	ksft_eq(cpu.changed, LITE_CH_VI);
@@ -137,11 +138,12 @@ static void vcpu_info_moves(void)
 	ksft_eq(vi->evtchn_upcall_mask, 1);
 	ksft_eq(vi->evtchn_upcall_pending, 1);
 	ksft_eq(vi->evtchn_pending_sel, ~0ul);
-#define refused(m, o)                                                                    \
-	do {                                                                             \
-		struct vcpu_register_vcpu_info bad = { .mfn = m, .offset = o };           \
-		ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0,           \
-			   args_put(&bad, sizeof(bad))), -EINVAL);                         \
+#define refused(m, o)                                                           \
+	do {                                                                    \
+		struct vcpu_register_vcpu_info bad = { .mfn = m, .offset = o }; \
+		ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0,  \
+			   args_put(&bad, sizeof(bad))),                        \
+			-EINVAL);                                               \
 	} while (0)
 	refused(VI, 4096 - 56);
 	refused(VI, 4);

@@ -31,6 +31,7 @@ help:
 	@echo "fuzz      long fuzzing                                  [FUZZ_SECONDS=600]"
 	@echo "docs      manual pages and HTML in build/"
 	@echo "install   program and manual pages                      [PREFIX=/usr/local DESTDIR=]"
+	@echo "modules_install  lodge.ko to its kernel's modules       [KDIR= DESTDIR=]"
 	@echo "deps      install what is missing from Debian's packages"
 	@echo "clean     remove build/"
 

@@ -36,3 +36,6 @@ install:
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(O)/lodge $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -d $(DESTDIR)$(PREFIX)/lib/udev/rules.d $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	install -m 644 lite/linux/60-lodge.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/
+	install -m 644 lite/linux/lodge.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/lodge.conf

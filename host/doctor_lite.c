@@ -93,8 +93,8 @@ static void lite_module(bool loaded)
 	}
 }
 
-/* Is a word among the flags of the first processor? */
-static bool lite_cpu_flag(const char *flag)
+/* Is a word in a line ("flags", "bugs") of the first processor? */
+static bool lite_cpu_has(const char *name, const char *flag)
 {
 	FILE *f = fopen("/proc/cpuinfo", "re");
 	char *line = NULL, *word, *save;
@@ -104,7 +104,7 @@ static bool lite_cpu_flag(const char *flag)
 	if (!f)
 		return false;
 	while (getline(&line, &size, f) > 0) {
-		if (strncmp(line, "flags", 5))
+		if (strncmp(line, name, strlen(name)))
 			continue;
 		for (word = strtok_r(line, " \t\n", &save); word && !found;
 		     word = strtok_r(NULL, " \t\n", &save))
@@ -114,6 +114,52 @@ static bool lite_cpu_flag(const char *flag)
 	free(line);
 	fclose(f);
 	return found;
+}
+
+/*
+ * What lodge.ko would refuse when it is loaded, as far as it can be seen from here. The module asks
+ * the processor and decides; its list is refusal() in lite/linux/area.c.
+ */
+static void lite_refusals(void)
+{
+	static const struct {
+		const char *line, *flag;
+		bool wanted;
+		const char *what, *how;
+	} list[] = {
+		{ "flags", "fsgsbase", true, "the processor or the kernel lacks FSGSBASE",
+		  "remove nofsgsbase from the kernel's command line, if it is there" },
+		{ "flags", "nx", true, "the processor lacks NX",
+		  "turn on \"execute disable\" in the firmware's setup" },
+		{ "flags", "ibt", false, "CET may be on", "ibt=off on the kernel's command line" },
+		{ "flags", "user_shstk", false, "CET is on",
+		  "nousershstk on the kernel's command line" },
+		{ "flags", "fred", false, "FRED may be on",
+		  "fred=off on the kernel's command line" },
+		{ "flags", "lass", false, "LASS may be on",
+		  "clearcpuid=lass on the kernel's command line" },
+		{ "bugs", "cpu_meltdown", false,
+		  "the processor has Meltdown: a guest's users could read its kernel",
+		  "insmod lodge.ko allow_unisolated=1, if you trust the guests" },
+		{ "flags", "ibrs_enhanced", false,
+		  "enhanced IBRS does not keep ring 1 from steering the host's branches",
+		  "insmod lodge.ko allow_unisolated=1, if you trust the guests" },
+	};
+	char type[16], guest[16];
+	unsigned int i;
+
+	doctor_read("/sys/hypervisor/type", type, sizeof(type));
+	doctor_read("/sys/hypervisor/guest_type", guest, sizeof(guest));
+	if (!strcmp(type, "xen") && !strcmp(guest, "PV")) {
+		say(NOTE, "refused", "this kernel is itself a paravirtual guest");
+		mend("use a machine whose kernel runs in ring 0");
+	}
+	for (i = 0; i < ARRAY_SIZE(list); i++) {
+		if (lite_cpu_has(list[i].line, list[i].flag) == list[i].wanted)
+			continue;
+		say(NOTE, "refused", "%s", list[i].what);
+		mend(list[i].how);
+	}
 }
 
 /* Lite guests share the kernel's address space, so what it does against leaks counts twice. */
@@ -140,10 +186,13 @@ bool doctor_lite(void)
 {
 	struct err err = { 0 };
 	int ret = accel_lite.probe(&err);
+	bool loaded = ret != -ENOENT && ret != -ENODEV && ret != -ENXIO;
 
 	say(ret ? BAD : OK, "lite mode", "%s", ret ? err.msg : "/dev/lodge works");
-	lite_module(ret != -ENOENT && ret != -ENODEV && ret != -ENXIO);
-	say(OK, "paging", "%d levels", lite_cpu_flag("la57") ? 5 : 4);
+	lite_module(loaded);
+	if (!loaded)
+		lite_refusals();
+	say(OK, "paging", "%d levels", lite_cpu_has("flags", "la57") ? 5 : 4);
 	lite_mitigations();
 	return !ret;
 }

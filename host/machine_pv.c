@@ -61,7 +61,7 @@ static int pv_init(struct vm *vm)
 		return -ENOMEM;
 	vm->board = pv;
 	pv->console_irq = pv->console_kick = -1;
-	/* Without a memory map from us, Linux takes up to 8 MiB behind the RAM for RAM as well. */
+	/* Not next to the RAM, for a kernel that rounds its end up. */
 	pv->window = ALIGN_UP(vm->mem.size + (16 << 20), GIB);
 	pv->bus = pv_page();
 	pv->shared = pv_page();

@@ -31,5 +31,12 @@ $(MOD_KO): $(MOD_SRCS) $(if $(KDIR),,$(O)/kernel/headers/path) | $(MOD_LINKS) $(
 
 modules: $(MOD_KO)
 
+# To the kernel that the module was built for, wherever that one is to run.
+modules_install: $(MOD_KO)
+	dir=$(DESTDIR)/lib/modules/$$(modinfo -F vermagic $(MOD_KO) | cut -d' ' -f1) && \
+	install -D -m 644 $(MOD_KO) $$dir/updates/lodge.ko && \
+	{ [ -n "$(DESTDIR)" ] || depmod "$${dir##*/}"; }
+.PHONY: modules_install
+
 # The lab finds it there.
 all: modules

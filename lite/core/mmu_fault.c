@@ -11,6 +11,7 @@
 #define ERR_W 0x02ull
 #define ERR_U 0x04ull
 #define ERR_I 0x10ull
+#define ERR_K 0x20ull /* a protection key; shadow entries have key 0 */
 
 #define FAULT_TRIES 8
 #define PREFILL	    32u /* entries, aligned: four cache lines of the guest's table */
@@ -176,11 +177,20 @@ int mmu_fault(struct lite_vcpu *v, u64 va, u64 *err, enum mmu_result *res)
 {
 	bool present = false;
 	unsigned int tries;
-	int ret = mmu_lock(v);
+	int ret;
 
+	*res = MMU_INJECT;
+	/*
+	 * A user may take key 0's rights away in PKRU, whatever CPUID says. The shadow entry is
+	 * there and right: filling it again would fault for ever, so the guest has to judge.
+	 */
+	if (*err & ERR_K) {
+		*err = ERR_P | ERR_K | (*err & (ERR_W | ERR_I)) | (v->kernel ? 0 : ERR_U);
+		return 0;
+	}
+	ret = mmu_lock(v);
 	if (ret)
 		return ret;
-	*res = MMU_INJECT;
 	if (lite_va_ok(va, 1)) {
 		ret = 1;
 		for (tries = 0; ret == 1 && tries < FAULT_TRIES; tries++)

@@ -186,6 +186,20 @@ static void hole(void)
 	e->vm.mmu.hyp_pa[0] = 0;
 }
 
+static void protection_key(void)
+{
+	u64 code = E_P | E_W | E_U | 0x20;
+	enum mmu_result res;
+
+	start();
+	ksft_eq(eu_access(e, VA, E_W, false), 0);
+	/* The entry is in place already: no fill could mend it. */
+	ksft_eq(mmu_fault(&e->v, VA, &code, &res), 0);
+	ksft_eq(res, MMU_INJECT);
+	ksft_eq(code, E_P | E_W | 0x20 | (e->v.kernel ? 0 : E_U));
+	audit(true);
+}
+
 static void readonly_slot(void)
 {
 	u64 x = 1;
@@ -573,6 +587,7 @@ int main(int argc, char **argv)
 	ksft_case("neighbours come with a fault", prefills);
 	ksft_case("foreign frames, large pages and bad roots are refused", foreign);
 	ksft_case("the hypervisor's slots of the root", hole);
+	ksft_case("a fault for a protection key is the guest's", protection_key);
 	ksft_case("a read-only slot stays so", readonly_slot);
 	ksft_case("a table at four levels has four shadow pages", recursive);
 	ksft_case("pinned tables stay, others go with their parents", pins);

@@ -19,7 +19,6 @@ static void memory(void)
 	ksft_eq(hc_arg(__HYPERVISOR_memory_op, XENMEM_maximum_reservation, dom), PAGES);
 	ksft_eq(hc_arg(__HYPERVISOR_memory_op, XENMEM_current_reservation, dom), PAGES);
 	ksft_eq(hc(__HYPERVISOR_memory_op, XENMEM_maximum_ram_page, 0, 0), PAGES - 1);
-	ksft_eq(hc(__HYPERVISOR_memory_op, XENMEM_memory_map, BASE, 0), -ENOSYS);
 	ksft_eq(hc(__HYPERVISOR_memory_op, XENMEM_exchange, BASE, 0), -ENOSYS);
 	ksft_eq(hc_arg(__HYPERVISOR_memory_op, XENMEM_decrease_reservation, r), 5);
 	ksft_eq(hc_arg(__HYPERVISOR_memory_op, XENMEM_populate_physmap, r), 0);
@@ -34,6 +33,31 @@ static void memory(void)
 	dom = 1;
 	ksft_eq(hc_arg(__HYPERVISOR_memory_op, XENMEM_maximum_reservation, dom), -EPERM);
 	ksft_eq(hc(__HYPERVISOR_memory_op, XENMEM_maximum_reservation, 0, 0), -EFAULT);
+}
+
+static void memory_map(void)
+{
+	struct {
+		struct xen_memory_map map;
+		uint64_t addr, size;
+		uint32_t type, next;
+	} m = { .map.nr_entries = 128, .next = 0x55555555 };
+
+	setup();
+	m.map.buffer.p = (void *)(BASE + ARGS + offsetof(typeof(m), addr));
+	ksft_eq(hc_arg(__HYPERVISOR_memory_op, XENMEM_memory_map, m), 0);
+	args_get(&m, sizeof(m));
+	ksft_eq(m.map.nr_entries, 1);
+	ksft_eq(m.addr, 0);
+	ksft_eq(m.size, PAGES * 4096);
+	ksft_eq(m.type, 1);
+	ksft_eq(m.next, 0x55555555);
+	m.map.nr_entries = 0;
+	ksft_eq(hc_arg(__HYPERVISOR_memory_op, XENMEM_memory_map, m), -EINVAL);
+	m.map.nr_entries = 1;
+	m.map.buffer.p = (void *)LITE_HOLE_START;
+	ksft_eq(hc_arg(__HYPERVISOR_memory_op, XENMEM_memory_map, m), -EFAULT);
+	ksft_eq(hc(__HYPERVISOR_memory_op, XENMEM_memory_map, 0, 0), -EFAULT);
 }
 
 static void version(void)
@@ -334,6 +358,7 @@ static void registers(void)
 int main(int argc, char **argv)
 {
 	ksft_case("memory_op", memory);
+	ksft_case("the memory map is one piece of RAM", memory_map);
 	ksft_case("xen_version", version);
 	ksft_case("console text comes in pieces", console);
 	ksft_case("lodge's own hypercall", lodge);

@@ -235,7 +235,7 @@ int cmd_run(int argc, char **argv)
 	if (!ret)
 		ret = run_check(&cfg, &err);
 	if (!ret) {
-		log_set_level(cfg.verbose ? LOG_DEBUG : LOG_WARN);
+		log_set_level(cfg.verbose ? LOG_DEBUG : LOG_NOTICE);
 		ret = run_guest(&cfg, &res, &err);
 	}
 	if (ret) {

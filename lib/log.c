@@ -10,7 +10,7 @@
 #include "log.h"
 #include "util.h"
 
-static enum log_level log_level = LOG_WARN;
+static enum log_level log_level = LOG_NOTICE;
 static bool log_raw;
 static const char *log_name = "lodge";
 
@@ -31,7 +31,7 @@ void log_set_name(const char *name)
 
 void log_print(enum log_level level, const char *fmt, ...)
 {
-	static const char *const tag[] = { "error: ", "warning: ", "", "debug: " };
+	static const char *const tag[] = { "error: ", "warning: ", "", "", "debug: " };
 	char line[512];
 	va_list ap;
 	int n, m;

@@ -63,8 +63,6 @@ static void net_quiesce(struct vdev *vd)
 		net_tx_reset(nd->pair[i], true);
 	}
 	memcpy(nd->config.mac, nd->mac, ETH_ALEN);
-	if (nd->pcap)
-		net_pcap_flush(nd->pcap);
 }
 
 /* 5.1.3.1 */
@@ -237,7 +235,7 @@ int net_create_with(const struct net_cfg *cfg, const struct gmem *mem, struct ne
 		goto free;
 	}
 	if (cfg->pcap) {
-		ret = net_pcap_open(cfg->pcap, cfg->filter, &nd->pcap, err);
+		ret = net_pcap_open(cfg, NET_PAIRS, &nd->pcap, err);
 		if (ret)
 			goto fini;
 	}
@@ -278,8 +276,18 @@ static int net_check_cfg(const struct net_cfg *c, struct err *err)
 	if (c->offload && strcmp(c->offload, "on") && strcmp(c->offload, "off"))
 		return err_set(err, -EINVAL, "--net offload: '%.40s' is neither on nor off",
 			       c->offload);
-	if (c->filter && !c->pcap)
-		return err_set(err, -EINVAL, "--net: filter needs pcap=FILE");
+	if (!c->pcap &&
+	    (c->filter || c->pcap_size || c->pcap_files || c->pcap_snap || c->pcap_buffer))
+		return err_set(err, -EINVAL, "--net: %s needs pcap=FILE",
+			       c->filter       ? "filter"
+			       : c->pcap_size  ? "pcap-size"
+			       : c->pcap_files ? "pcap-files"
+			       : c->pcap_snap  ? "pcap-snap"
+					       : "pcap-buffer");
+	if (!c->pcap_size != !c->pcap_files)
+		return err_set(err, -EINVAL, "--net: %s; give both, or neither for one file",
+			       c->pcap_size ? "pcap-size needs pcap-files=N"
+					    : "pcap-files needs pcap-size=SIZE");
 	return c->mac ? net_parse_mac(c->mac, mac, err) : 0;
 }
 
@@ -321,6 +329,17 @@ static const struct opt net_opts[] = {
 	NET_OPT("pcap", "FILE", OPT_STR, pcap, .help = "record what passes, both ways"),
 	NET_OPT("filter", "EXPR", OPT_STR, filter,
 		.help = "record only what matches, as in tcpdump"),
+	NET_OPT("pcap-size", "SIZE", OPT_SIZE, pcap_size,
+		.help = "go on in the next file when one has this size", .min = 128 * KIB,
+		.max = INT64_MAX),
+	NET_OPT("pcap-files", "N", OPT_UINT, pcap_files, .help = "this many files, written in turn",
+		.min = 1, .max = 100),
+	NET_OPT("pcap-snap", "BYTES", OPT_UINT, pcap_snap,
+		.help = "record no more of a frame than its start", .min = NET_FRAME_MIN,
+		.max = 262144),
+	NET_OPT("pcap-buffer", "SIZE", OPT_SIZE, pcap_buffer,
+		.help = "memory for frames on their way to the file (8M)", .min = 256 * KIB,
+		.max = GIB),
 	{ .type = OPT_END },
 };
 

@@ -38,6 +38,7 @@ struct net_cfg {
 	struct opt_multi hostfwd;
 	const char *pcap;
 	const char *filter;
+	uint64_t pcap_size, pcap_files, pcap_snap, pcap_buffer;
 };
 
 /**
@@ -199,38 +200,108 @@ enum net_work net_ctrl_run(struct net_dev *nd, struct vq *vq);
  */
 bool net_offloads_valid(uint64_t features);
 
-/* net_pcap.c */
+/* net_pcap.c: the capture, from the device's threads to the writer's */
 
 /**
- * net_pcap_open - prepare a capture; the file is created, but an existing one is not yet touched
- * @file:   path of a regular file
- * @filter: BPF expression or NULL
+ * net_pcap_open - prepare a capture; files are created, but existing ones are not yet touched
+ * @cfg:   pcap, filter, pcap_size, pcap_files, pcap_snap, pcap_buffer
+ * @pairs: threads that will record, each under a number of its own from 0
  */
-int net_pcap_open(const char *file, const char *filter, struct net_pcap **out, struct err *err);
+int net_pcap_open(const struct net_cfg *cfg, unsigned int pairs, struct net_pcap **out,
+		  struct err *err);
 
 /**
- * net_pcap_start - first activation: empty the file and write its header. Later calls do nothing.
+ * net_pcap_start - first activation: start the writer, which begins the first file. Later calls do
+ * nothing. 0 or -errno of pthread_create(3).
  */
 int net_pcap_start(struct net_pcap *pc);
 
 /**
- * net_pcap_record - record a frame that has passed; any thread
- * @hdr: its header, for the checksum that an offload has left open: completed in the record
- * @iov: the frame, @len bytes, without the header
+ * net_pcap_record - record a frame that has passed
+ * @pair: whose thread this is; different pairs may record at the same time
+ * @hdr:  its header, for the checksum that an offload has left open: completed in the record
+ * @iov:  the frame, @len bytes, without the header
+ *
+ * Never waits: copies the frame to the pair's ring, or counts it as dropped when that is full.
  */
-void net_pcap_record(struct net_pcap *pc, const struct virtio_net_hdr_v1 *hdr,
+void net_pcap_record(struct net_pcap *pc, unsigned int pair, const struct virtio_net_hdr_v1 *hdr,
 		     const struct iovec *iov, unsigned int n, uint32_t len);
 
-/** net_pcap_tick - write out what is older than a second; ms until it wants to be called, or -1 */
-int net_pcap_tick(struct net_pcap *pc);
-
-/** net_pcap_flush - write out everything */
-void net_pcap_flush(struct net_pcap *pc);
-
+/**
+ * net_pcap_stats - print the counters; waits, up to a second, until what has been recorded by now
+ * is in the file. Not for a device's or vCPU's thread.
+ */
 void net_pcap_stats(struct net_pcap *pc, FILE *out);
 
-/** net_pcap_close - flush and free; a file that this capture made and never started is removed */
+/**
+ * net_pcap_close - write all of it, say what became of it in one line of the log, and free
+ *
+ * Nobody records any more. Files that this capture made and never began are removed.
+ */
 void net_pcap_close(struct net_pcap *pc);
+
+/* net_pcap_set.c: the files of a capture; of one thread at a time */
+
+struct net_pcap_set;
+
+/** net_pcap_set_open - compile the filter, create or open the files, lock them */
+int net_pcap_set_open(const struct net_cfg *cfg, struct net_pcap_set **out, struct err *err);
+
+/** net_pcap_set_start - empty all the files, begin the first; 0 or -errno, which has been told */
+int net_pcap_set_start(struct net_pcap_set *s);
+
+/** net_pcap_set_match - does the filter, if there is one, want this frame? */
+bool net_pcap_set_match(const struct net_pcap_set *s, const uint8_t *frame, uint32_t len);
+
+/**
+ * net_pcap_set_write - append a record
+ * @ns: since the epoch
+ *
+ * Return: 0, or -errno once the set has failed, which has been told: the capture is over, and
+ * net_pcap_set_pending() is how many earlier records went with it.
+ */
+int net_pcap_set_write(struct net_pcap_set *s, uint64_t ns, const uint8_t *frame, uint32_t caplen,
+		       uint32_t len);
+
+/** net_pcap_set_flush - to the file with what is buffered; 0 or -errno as above */
+int net_pcap_set_flush(struct net_pcap_set *s);
+
+/** net_pcap_set_pending - records that are not in a file */
+uint64_t net_pcap_set_pending(const struct net_pcap_set *s);
+
+/** net_pcap_set_files - files that were begun */
+uint64_t net_pcap_set_files(const struct net_pcap_set *s);
+
+void net_pcap_set_close(struct net_pcap_set *s);
+
+/* net_csum.c */
+
+/**
+ * struct net_l4 - where TCP or UDP is in a frame; offsets from its start
+ * @ip:      of the IP header
+ * @start:   of the TCP or UDP header, @hdr_len bytes long
+ * @end:     of the IP packet: padding may follow
+ * @offset:  of the checksum, from @start
+ * @pseudo:  sum of the pseudo header, not complemented, as it stands in the packet
+ */
+struct net_l4 {
+	bool v6;
+	uint8_t proto;
+	uint16_t pseudo;
+	uint32_t ip, start, end, offset, hdr_len;
+};
+
+/** net_l4_find - true for whole TCP or UDP over IPv4 or, without extensions, IPv6 */
+bool net_l4_find(const uint8_t *frame, uint32_t len, struct net_l4 *l4);
+
+/** net_csum_open - has the sender left the checksum to an offload, with the pseudo header's in it? */
+bool net_csum_open(const uint8_t *frame, const struct net_l4 *l4);
+
+/** net_csum_value - what belongs into an open checksum of bytes @start to @len, as it is stored */
+uint16_t net_csum_value(const uint8_t *frame, uint32_t len, uint32_t start);
+
+/** net_csum_complete - put it there; nothing if there is no such place in the frame */
+void net_csum_complete(uint8_t *frame, uint32_t len, uint32_t start, uint32_t offset);
 
 /* net_lib.c */
 

@@ -1,141 +1,130 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Records a network device's frames in a pcap file, with libpcap: both directions, nanosecond
- * stamps, without the virtio header. What an offload would have added later is not there: a
- * segmented packet is recorded as the one large frame that passed; but an open checksum is
- * completed in the record.
+ * Records a network device's frames, both directions, off the data path: each pair of queues copies
+ * its frames to a ring of its own, and one thread takes them from all rings, oldest first, through
+ * the filter to the files (net_pcap_set.c). A ring that is full costs records, never traffic, and
+ * every frame is counted in one place: captured, filtered, dropped or lost.
  *
- * The file always ends on a whole record: the buffer is written out before a record would overflow
- * it, and whatever a failed write has left is cut off. A full disk ends the capture, not the guest.
+ * What an offload would have added later is not there: a segmented packet is recorded as the one
+ * large frame that passed; but an open checksum is completed in the record, if that is whole.
  *
- * Threads: open and close from the main thread, the rest from any device thread (mutex).
+ * Threads: open, start, stats and close from set-up threads, record from the pairs' threads, one
+ * for each ring. The writer sleeps while nothing comes, and then for as long as the oldest record
+ * may wait, or until a ring fills up: so a frame costs a wake-up now and then, not one each.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <pcap/pcap.h>
+#include <poll.h>
 #include <pthread.h>
-#include <stdio_ext.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "net.h"
 
-#define PCAP_SNAPLEN	 262144
-#define PCAP_BUFFER	 (256u << 10)
-#define PCAP_HDR_LEN	 24 /* of the file */
-#define PCAP_REC_HDR_LEN 16
-#define PCAP_FLUSH_MS	 1000
+#define PCAP_RING_LEN (8u << 20) /* default; touched only as far as the writer falls behind */
+#define PCAP_LAG_MS   200	 /* a record's way to the file, at most */
+#define PCAP_HOLD_NS  20000000	 /* other rings may still get older ones for so long */
+#define PCAP_SYNC_MS  1000
+#define PCAP_SKIP     UINT32_MAX /* as caplen: the ring goes on at its start */
 
-/* The functions of libpcap that are used, loaded by the first capture. */
-static struct {
-	typeof(&pcap_open_dead_with_tstamp_precision) open_dead;
-	typeof(&pcap_close) close;
-	typeof(&pcap_compile) compile;
-	typeof(&pcap_freecode) freecode;
-	typeof(&pcap_geterr) geterr;
-	typeof(&pcap_offline_filter) filter;
-	typeof(&pcap_dump_fopen) dump_fopen;
-	typeof(&pcap_dump) dump;
-	typeof(&pcap_dump_close) dump_close;
-} lib;
-
-struct net_pcap {
-	pthread_mutex_t lock;
-	FILE *f;
-	int fd;
-	pcap_t *dead;
-	pcap_dumper_t *dump;
-	struct bpf_program prog;
-	bool has_filter;
-	bool created;
-	bool failed;
-	char *path;
-	uint8_t *frame;
-	char *buf;	 /* PCAP_BUFFER bytes, stdio's */
-	off_t whole;	 /* length of the file, all of it records */
-	size_t buffered; /* bytes, and records, that are not in the file yet */
-	uint64_t nbuffered;
-	struct timespec since; /* age of the oldest of them, CLOCK_MONOTONIC */
-	uint64_t stat_captured, stat_filtered, stat_lost;
+/**
+ * struct pcap_rec - a frame in a ring, in one piece
+ * @caplen: bytes that follow
+ * @len:    of the frame
+ */
+struct pcap_rec {
+	uint64_t ns; /* CLOCK_REALTIME */
+	uint32_t caplen, len;
+	uint32_t csum_start, csum_offset;
+	uint64_t csum; /* open */
+	uint8_t data[];
 };
 
-static int pcap_load(struct err *err)
+_Static_assert(sizeof(struct pcap_rec) == 32, "a power of two: rings are cut into units of it");
+
+/**
+ * struct pcap_ring - of one pair; positions count bytes since the start and never wrap
+ * @head: end of what is in it; release by the pair's thread, acquire by the writer
+ * @seen: the last @tail that the pair's thread saw
+ * @tail: start of what is in it; release by the writer, acquire by the pair's thread
+ * @end:  the head up to which the writer takes in this round
+ */
+struct pcap_ring {
+	uint8_t *data __attribute__((aligned(CACHE_LINE)));
+	uint64_t head, seen;
+	uint64_t stat_frames, stat_dropped, stat_lost;
+	uint64_t tail __attribute__((aligned(CACHE_LINE)));
+	uint64_t end;
+};
+
+/* What the writer wants to be woken for. */
+enum { PCAP_WAKE_NONE, PCAP_WAKE_FULL, PCAP_WAKE_ANY };
+
+struct net_pcap {
+	struct net_pcap_set *set;
+	char *path;
+	uint32_t snap, ring_len;
+	bool whole; /* the filter is to see all of a frame, whatever is recorded of it */
+	unsigned int nrings;
+	struct pcap_ring *ring;
+	bool started;
+	pthread_t thread;
+	int wake_fd;
+	bool stop;	 /* release by close, acquire by the writer */
+	bool failed;	 /* set by the writer for good; a hint to the others */
+	uint32_t want;	 /* PCAP_WAKE_* */
+	uint64_t sync;	 /* asked for; release by who waits, acquire by the writer */
+	uint64_t synced; /* done, under the lock */
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	uint64_t stat_captured, stat_filtered, stat_cut, stat_lost; /* the writer's */
+};
+
+int net_pcap_open(const struct net_cfg *cfg, unsigned int pairs, struct net_pcap **out,
+		  struct err *err)
 {
-	static const char *const sonames[] = { "libpcap.so.0.8", "libpcap.so.1", NULL };
-	static const struct net_lib_sym syms[] = {
-		{ "pcap_open_dead_with_tstamp_precision", (void **)&lib.open_dead },
-		{ "pcap_close", (void **)&lib.close },
-		{ "pcap_compile", (void **)&lib.compile },
-		{ "pcap_freecode", (void **)&lib.freecode },
-		{ "pcap_geterr", (void **)&lib.geterr },
-		{ "pcap_offline_filter", (void **)&lib.filter },
-		{ "pcap_dump_fopen", (void **)&lib.dump_fopen },
-		{ "pcap_dump", (void **)&lib.dump },
-		{ "pcap_dump_close", (void **)&lib.dump_close },
-		{ NULL, NULL },
-	};
-
-	return net_lib_load(sonames, "libpcap0.8", "--net pcap", syms, err);
-}
-
-static int pcap_open_file(struct net_pcap *pc, const char *file, struct err *err)
-{
-	const int flags = O_WRONLY | O_CLOEXEC | O_NONBLOCK;
-	struct stat st;
-	int ret;
-
-	pc->fd = open(file, flags | O_CREAT | O_EXCL, 0600);
-	pc->created = pc->fd >= 0;
-	if (pc->fd < 0 && errno == EEXIST)
-		pc->fd = open(file, flags);
-	if (pc->fd < 0) {
-		ret = -errno;
-		return err_set(err, ret, "--net pcap=%s: cannot write it: %s", file,
-			       strerror(-ret));
-	}
-	if (fstat(pc->fd, &st) || !S_ISREG(st.st_mode))
-		return err_set(err, -EINVAL, "--net pcap=%s: not a regular file", file);
-	if (flock(pc->fd, LOCK_EX | LOCK_NB))
-		return err_set(err, -EBUSY, "--net pcap=%s: in use by another capture", file);
-	return 0;
-}
-
-int net_pcap_open(const char *file, const char *filter, struct net_pcap **out, struct err *err)
-{
+	size_t size = pairs * sizeof(struct pcap_ring);
+	pthread_condattr_t attr;
 	struct net_pcap *pc;
+	unsigned int i;
 	int ret;
 
-	ret = pcap_load(err);
-	if (ret)
-		return ret;
 	pc = calloc(1, sizeof(*pc));
 	if (!pc)
 		return err_set(err, -ENOMEM, "--net pcap: out of memory");
-	pc->fd = -1;
 	pthread_mutex_init(&pc->lock, NULL);
-	pc->path = strdup(file);
-	pc->frame = malloc(NET_FRAME_MAX);
-	pc->buf = malloc(PCAP_BUFFER);
-	pc->dead = lib.open_dead(DLT_EN10MB, PCAP_SNAPLEN, PCAP_TSTAMP_PRECISION_NANO);
-	if (!pc->path || !pc->frame || !pc->buf || !pc->dead) {
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&pc->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	pc->snap = cfg->pcap_snap ? cfg->pcap_snap : NET_FRAME_MAX;
+	pc->whole = cfg->filter;
+	pc->ring_len = PCAP_RING_LEN;
+	if (cfg->pcap_buffer)
+		for (pc->ring_len = 1; pc->ring_len < cfg->pcap_buffer;)
+			pc->ring_len *= 2;
+	pc->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	pc->path = strdup(cfg->pcap);
+	pc->ring = aligned_alloc(CACHE_LINE, size);
+	if (pc->ring) {
+		memset(pc->ring, 0, size);
+		pc->nrings = pairs;
+	}
+	for (i = 0; i < pc->nrings; i++) {
+		pc->ring[i].data = malloc(pc->ring_len);
+		if (!pc->ring[i].data)
+			break;
+	}
+	if (!pc->path || !pc->ring || i < pairs || pc->wake_fd < 0) {
 		ret = err_set(err, -ENOMEM, "--net pcap: out of memory");
 		goto fail;
 	}
-	if (filter) {
-		if (lib.compile(pc->dead, &pc->prog, filter, 1, PCAP_NETMASK_UNKNOWN)) {
-			ret = err_set(err, -EINVAL, "--net filter: '%.80s': %s", filter,
-				      lib.geterr(pc->dead));
-			goto fail;
-		}
-		pc->has_filter = true;
-	}
-	ret = pcap_open_file(pc, file, err);
+	ret = net_pcap_set_open(cfg, &pc->set, err);
 	if (ret)
 		goto fail;
 	*out = pc;
@@ -145,179 +134,305 @@ fail:
 	return ret;
 }
 
-/* The capture ends; what is in the file stays, up to its last whole record. */
-static void pcap_fail_locked(struct net_pcap *pc, int error)
+/* --- the pairs' side */
+
+/*
+ * The head that was just stored comes before the look at what the writer wants; the full barrier
+ * pairs with pcap_sleep()'s, which says what it wants before it looks at the heads.
+ */
+static void pcap_wake(struct net_pcap *pc, bool full)
 {
-	pc->failed = true;
-	if (pc->f)
-		__fpurge(pc->f);
-	pc->stat_captured -= pc->nbuffered;
-	pc->stat_lost += pc->nbuffered;
-	pc->buffered = 0;
-	pc->nbuffered = 0;
-	log_err("--net pcap=%s: %s; the capture ends here, the guest goes on", pc->path,
-		strerror(error));
-	if (ftruncate(pc->fd, pc->whole))
-		log_warn("--net pcap=%s: its last record is cut", pc->path);
+	uint32_t want;
+
+	full_barrier();
+	want = load_once(&pc->want);
+	if (want == PCAP_WAKE_NONE || (want == PCAP_WAKE_FULL && !full))
+		return;
+	if (__atomic_exchange_n(&pc->want, PCAP_WAKE_NONE, __ATOMIC_RELAXED) != PCAP_WAKE_NONE)
+		eventfd_write(pc->wake_fd, 1);
 }
 
-static void pcap_flush_locked(struct net_pcap *pc)
+/* Room for @need bytes in one piece at *@pos, or NULL. */
+static struct pcap_rec *ring_reserve(struct net_pcap *pc, struct pcap_ring *r, uint32_t need,
+				     uint64_t *pos)
 {
-	if (!pc->buffered || pc->failed)
-		return;
-	if (fflush(pc->f)) {
-		pcap_fail_locked(pc, errno);
-		return;
+	uint32_t at = r->head & (pc->ring_len - 1), skip = 0;
+
+	if (at + need > pc->ring_len)
+		skip = pc->ring_len - at;
+	if (r->head + skip + need - r->seen > pc->ring_len) {
+		r->seen = load_acquire(&r->tail); /* pairs with pcap_take()'s release */
+		if (r->head + skip + need - r->seen > pc->ring_len)
+			return NULL;
 	}
-	pc->whole += pc->buffered;
-	pc->buffered = 0;
-	pc->nbuffered = 0;
+	if (skip)
+		((struct pcap_rec *)(r->data + at))->caplen = PCAP_SKIP;
+	*pos = r->head + skip;
+	return (struct pcap_rec *)(r->data + (*pos & (pc->ring_len - 1)));
 }
 
-int net_pcap_start(struct net_pcap *pc)
+void net_pcap_record(struct net_pcap *pc, unsigned int pair, const struct virtio_net_hdr_v1 *hdr,
+		     const struct iovec *iov, unsigned int n, uint32_t len)
 {
-	int ret = 0;
+	uint32_t caplen = pc->whole ? len : MIN(len, pc->snap);
+	/* So that what is left of the ring has room for the mark to skip it. */
+	uint32_t need = ALIGN_UP(sizeof(struct pcap_rec) + caplen, sizeof(struct pcap_rec));
+	struct pcap_ring *r = &pc->ring[pair];
+	struct pcap_rec *rec;
+	struct timespec now;
+	uint64_t pos;
 
-	pthread_mutex_lock(&pc->lock);
-	if (pc->dump || pc->failed)
-		goto out;
-	ret = -ENOMEM;
-	pc->f = fdopen(pc->fd, "w");
-	if (!pc->f || setvbuf(pc->f, pc->buf, _IOFBF, PCAP_BUFFER))
-		goto out;
-	if (ftruncate(pc->fd, 0)) {
-		ret = -errno;
-		goto out;
+	net_count(&r->stat_frames, 1);
+	if (load_once(&pc->failed)) {
+		net_count(&r->stat_lost, 1);
+		return;
 	}
-	pc->dump = lib.dump_fopen(pc->dead, pc->f);
-	if (!pc->dump)
-		goto out;
-	pc->buffered = PCAP_HDR_LEN;
-	pcap_flush_locked(pc);
-	ret = 0;
-out:
-	if (ret)
-		pcap_fail_locked(pc, -ret);
-	pthread_mutex_unlock(&pc->lock);
-	return ret;
+	rec = ring_reserve(pc, r, need, &pos);
+	if (!rec) {
+		net_count(&r->stat_dropped, 1);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	rec->ns = now.tv_sec * 1000000000ull + now.tv_nsec;
+	rec->len = len;
+	rec->caplen = caplen;
+	rec->csum = hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	rec->csum_start = hdr->csum_start;
+	rec->csum_offset = hdr->csum_offset;
+	net_iov_read(iov, n, 0, rec->data, caplen);
+	store_release(&r->head, pos + need); /* pairs with pcap_drain()'s acquire */
+	pcap_wake(pc, pos + need - r->seen >= pc->ring_len / 4);
+}
+
+/* --- the writer's side */
+
+/* The writer gives up: what it had taken and not written is lost, too. */
+static void pcap_fail(struct net_pcap *pc)
+{
+	uint64_t n = net_pcap_set_pending(pc->set);
+
+	if (pc->failed)
+		return;
+	store_once(&pc->failed, true);
+	net_count(&pc->stat_captured, -n);
+	net_count(&pc->stat_lost, n);
+}
+
+/* The oldest record of a ring, or NULL. */
+static struct pcap_rec *pcap_peek(struct net_pcap *pc, struct pcap_ring *r)
+{
+	uint32_t at = r->tail & (pc->ring_len - 1);
+	struct pcap_rec *rec = (struct pcap_rec *)(r->data + at);
+
+	if (r->tail == r->end)
+		return NULL;
+	if (rec->caplen != PCAP_SKIP)
+		return rec;
+	store_release(&r->tail, r->tail + pc->ring_len - at); /* as in pcap_take() */
+	return (struct pcap_rec *)r->data;
+}
+
+static void pcap_take(struct net_pcap *pc, struct pcap_ring *r, struct pcap_rec *rec)
+{
+	uint32_t need = ALIGN_UP(sizeof(*rec) + rec->caplen, sizeof(*rec));
+	uint32_t caplen = MIN(rec->caplen, pc->snap);
+
+	if (rec->csum && rec->caplen == rec->len)
+		net_csum_complete(rec->data, rec->len, rec->csum_start, rec->csum_offset);
+	if (pc->failed) {
+		net_count(&pc->stat_lost, 1);
+	} else if (!net_pcap_set_match(pc->set, rec->data, rec->caplen)) {
+		net_count(&pc->stat_filtered, 1);
+	} else if (net_pcap_set_write(pc->set, rec->ns, rec->data, caplen, rec->len)) {
+		pcap_fail(pc);
+		net_count(&pc->stat_lost, 1);
+	} else {
+		net_count(&pc->stat_captured, 1);
+		net_count(&pc->stat_cut, caplen < rec->len);
+	}
+	store_release(&r->tail, r->tail + need); /* pairs with ring_reserve()'s acquire */
 }
 
 /*
- * Ones' complement sum of what begins at @start, whose own field holds the pseudo header's (RFC
- * 1071).
+ * Write what is there now, in the order of its stamps. With several rings a young record is left,
+ * if @hold: one with an older stamp may be on its way into another ring.
  */
-static void csum_complete(uint8_t *frame, uint32_t len, uint32_t start, uint32_t offset)
+static void pcap_drain(struct net_pcap *pc, bool hold)
 {
-	uint64_t sum = 0;
-	uint32_t i;
-	uint16_t w;
+	struct pcap_rec *rec, *oldest;
+	struct pcap_ring *from = NULL;
+	struct timespec ts;
+	uint64_t now;
+	unsigned int i;
 
-	if (start + offset + 2 > len)
-		return;
-	for (i = start; i + 1 < len; i += 2) {
-		memcpy(&w, frame + i, 2);
-		sum += w;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	now = ts.tv_sec * 1000000000ull + ts.tv_nsec;
+	for (i = 0; i < pc->nrings; i++)
+		pc->ring[i].end = load_acquire(&pc->ring[i].head);
+	for (;;) {
+		for (i = 0, oldest = NULL; i < pc->nrings; i++) {
+			rec = pcap_peek(pc, &pc->ring[i]);
+			if (rec && (!oldest || rec->ns < oldest->ns)) {
+				oldest = rec;
+				from = &pc->ring[i];
+			}
+		}
+		/* One from the future, of a clock that was set back, waits for nothing. */
+		if (!oldest || (hold && oldest->ns <= now && now - oldest->ns < PCAP_HOLD_NS))
+			break;
+		pcap_take(pc, from, oldest);
 	}
-	if (i < len)
-		sum += frame[i]; /* little endian: the missing byte is the high one */
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	w = ~sum;
-	if (!w)
-		w = 0xffff; /* in UDP zero means none */
-	memcpy(frame + start + offset, &w, 2);
+	if (net_pcap_set_flush(pc->set))
+		pcap_fail(pc);
 }
 
-void net_pcap_record(struct net_pcap *pc, const struct virtio_net_hdr_v1 *hdr,
-		     const struct iovec *iov, unsigned int n, uint32_t len)
+static bool pcap_ready(struct net_pcap *pc, uint32_t want)
 {
-	struct pcap_pkthdr ph = { .caplen = len, .len = len };
-	struct timespec now;
+	unsigned int i;
 
-	pthread_mutex_lock(&pc->lock);
-	if (pc->failed) {
-		pc->stat_lost++;
-		goto out;
+	if (load_acquire(&pc->stop) || load_acquire(&pc->sync) != pc->synced)
+		return true;
+	for (i = 0; i < pc->nrings; i++) {
+		uint64_t used = load_acquire(&pc->ring[i].head) - pc->ring[i].tail;
+
+		if (want == PCAP_WAKE_ANY ? used > 0 : used >= pc->ring_len / 4)
+			return true;
 	}
-	net_iov_read(iov, n, 0, pc->frame, len);
-	if (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-		csum_complete(pc->frame, len, hdr->csum_start, hdr->csum_offset);
-	clock_gettime(CLOCK_REALTIME, &now);
-	ph.ts.tv_sec = now.tv_sec;
-	ph.ts.tv_usec = now.tv_nsec; /* nanoseconds, as the file's header says */
-	if (pc->has_filter && !lib.filter(&pc->prog, &ph, pc->frame)) {
-		pc->stat_filtered++;
-		goto out;
-	}
-	if (pc->buffered + PCAP_REC_HDR_LEN + len > PCAP_BUFFER)
-		pcap_flush_locked(pc);
-	if (pc->failed) {
-		pc->stat_lost++;
-		goto out;
-	}
-	if (!pc->buffered)
-		clock_gettime(CLOCK_MONOTONIC, &pc->since);
-	lib.dump((u_char *)pc->dump, &ph, pc->frame);
-	pc->buffered += PCAP_REC_HDR_LEN + len;
-	pc->nbuffered++;
-	pc->stat_captured++;
-out:
-	pthread_mutex_unlock(&pc->lock);
+	return false;
 }
 
-int net_pcap_tick(struct net_pcap *pc)
+static void pcap_sleep(struct net_pcap *pc, uint32_t want, int ms)
 {
-	struct timespec now;
-	int64_t age;
-	int ret = -1;
+	struct pollfd pfd = { .fd = pc->wake_fd, .events = POLLIN };
+	eventfd_t n;
 
-	pthread_mutex_lock(&pc->lock);
-	if (pc->buffered) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		age = (now.tv_sec - pc->since.tv_sec) * 1000ll +
-		      (now.tv_nsec - pc->since.tv_nsec) / 1000000;
-		if (age >= PCAP_FLUSH_MS)
-			pcap_flush_locked(pc);
-		else
-			ret = PCAP_FLUSH_MS - age;
+	store_once(&pc->want, want);
+	full_barrier(); /* pairs with pcap_wake()'s */
+	if (!pcap_ready(pc, want))
+		poll(&pfd, 1, ms);
+	store_once(&pc->want, PCAP_WAKE_NONE);
+	eventfd_read(pc->wake_fd, &n);
+}
+
+static void *pcap_thread(void *arg)
+{
+	struct net_pcap *pc = arg;
+	uint64_t sync;
+	bool stop;
+
+	pthread_setname_np(pthread_self(), "pcap");
+	if (net_pcap_set_start(pc->set))
+		pcap_fail(pc);
+	for (;;) {
+		stop = load_acquire(&pc->stop);
+		sync = load_acquire(&pc->sync); /* pairs with pcap_sync()'s release */
+		pcap_drain(pc, pc->nrings > 1 && !stop && sync == pc->synced);
+		pthread_mutex_lock(&pc->lock);
+		pc->synced = sync;
+		pthread_cond_broadcast(&pc->cond);
+		pthread_mutex_unlock(&pc->lock);
+		if (stop)
+			return NULL;
+		pcap_sleep(pc, PCAP_WAKE_ANY, -1);
+		pcap_sleep(pc, PCAP_WAKE_FULL, PCAP_LAG_MS);
 	}
-	pthread_mutex_unlock(&pc->lock);
+}
+
+/* --- from outside */
+
+/* Signals are for the VMM's main thread. */
+int net_pcap_start(struct net_pcap *pc)
+{
+	sigset_t all, old;
+	int ret;
+
+	if (pc->started)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = -pthread_create(&pc->thread, NULL, pcap_thread, pc);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	store_release(&pc->started, !ret); /* pairs with net_pcap_stats()'s acquire */
 	return ret;
 }
 
-void net_pcap_flush(struct net_pcap *pc)
+/* Wait until all that was recorded before is written, but not for ever: disks hang. */
+static void pcap_sync(struct net_pcap *pc)
 {
+	struct timespec until;
+	uint64_t mine;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += PCAP_SYNC_MS / 1000;
 	pthread_mutex_lock(&pc->lock);
-	pcap_flush_locked(pc);
+	mine = pc->sync + 1;
+	store_release(&pc->sync, mine);
+	eventfd_write(pc->wake_fd, 1);
+	while (pc->synced < mine)
+		if (pthread_cond_timedwait(&pc->cond, &pc->lock, &until))
+			break;
 	pthread_mutex_unlock(&pc->lock);
+}
+
+struct pcap_sum {
+	uint64_t frames, captured, filtered, cut, dropped, lost;
+};
+
+static struct pcap_sum pcap_sum(struct net_pcap *pc)
+{
+	struct pcap_sum s = { .captured = load_once(&pc->stat_captured),
+			      .filtered = load_once(&pc->stat_filtered),
+			      .cut = load_once(&pc->stat_cut),
+			      .lost = load_once(&pc->stat_lost) };
+	unsigned int i;
+
+	for (i = 0; i < pc->nrings; i++) {
+		s.frames += load_once(&pc->ring[i].stat_frames);
+		s.dropped += load_once(&pc->ring[i].stat_dropped);
+		s.lost += load_once(&pc->ring[i].stat_lost);
+	}
+	return s;
 }
 
 void net_pcap_stats(struct net_pcap *pc, FILE *out)
 {
-	pthread_mutex_lock(&pc->lock);
-	fprintf(out, " pcap_captured=%" PRIu64 " pcap_filtered=%" PRIu64 " pcap_lost=%" PRIu64,
-		pc->stat_captured, pc->stat_filtered, pc->stat_lost);
-	pthread_mutex_unlock(&pc->lock);
+	struct pcap_sum s;
+
+	if (load_acquire(&pc->started))
+		pcap_sync(pc);
+	s = pcap_sum(pc);
+	fprintf(out,
+		" pcap_frames=%" PRIu64 " pcap_captured=%" PRIu64 " pcap_cut=%" PRIu64
+		" pcap_filtered=%" PRIu64 " pcap_dropped=%" PRIu64 " pcap_lost=%" PRIu64
+		" pcap_files=%" PRIu64,
+		s.frames, s.captured, s.cut, s.filtered, s.dropped, s.lost,
+		net_pcap_set_files(pc->set));
 }
 
 void net_pcap_close(struct net_pcap *pc)
 {
-	net_pcap_flush(pc);
-	if (pc->created && !pc->dump && !pc->failed)
-		unlink(pc->path);
-	if (pc->dump)
-		lib.dump_close(pc->dump); /* closes the file */
-	else if (pc->f)
-		fclose(pc->f);
-	else if (pc->fd >= 0)
-		close(pc->fd);
-	if (pc->has_filter)
-		lib.freecode(&pc->prog);
-	if (pc->dead)
-		lib.close(pc->dead);
+	struct pcap_sum s;
+	unsigned int i;
+
+	if (pc->started) {
+		store_release(&pc->stop, true); /* pairs with the writer's acquire */
+		eventfd_write(pc->wake_fd, 1);
+		pthread_join(pc->thread, NULL);
+		s = pcap_sum(pc);
+		/* Not only when something is missing: that nothing is, is worth knowing. */
+		log_notice("--net pcap=%s: %" PRIu64 " frames: %" PRIu64 " captured (%" PRIu64
+			   " cut), %" PRIu64 " filtered, %" PRIu64 " dropped, %" PRIu64 " lost",
+			   pc->path, s.frames, s.captured, s.cut, s.filtered, s.dropped, s.lost);
+	}
+	if (pc->set)
+		net_pcap_set_close(pc->set);
+	for (i = 0; i < pc->nrings; i++)
+		free(pc->ring[i].data);
+	if (pc->wake_fd >= 0)
+		close(pc->wake_fd);
+	pthread_cond_destroy(&pc->cond);
 	pthread_mutex_destroy(&pc->lock);
-	free(pc->frame);
-	free(pc->buf);
+	free(pc->ring);
 	free(pc->path);
 	free(pc);
 }

@@ -162,8 +162,8 @@ static void rx_commit(struct net_pair *p, uint32_t len)
 	unsigned int k = 0, i, left = len;
 
 	if (p->dev->pcap)
-		net_pcap_record(p->dev->pcap, &rx->hdr, &rx->iov[rx->start], rx->end - rx->start,
-				len);
+		net_pcap_record(p->dev->pcap, p->index, &rx->hdr, &rx->iov[rx->start],
+				rx->end - rx->start, len);
 	do {
 		struct net_buf *b = &rx->buf[rx->bstart];
 		uint32_t part = MIN(left, b->room);

@@ -146,7 +146,7 @@ static void *net_thread(void *arg)
 		}
 		net_flush(p);
 		net_arm(p);
-		todo = more | net_wait(p, more ? 0 : nd->pcap ? net_pcap_tick(nd->pcap) : -1);
+		todo = more | net_wait(p, more ? 0 : -1);
 	}
 	return NULL;
 }

@@ -129,7 +129,7 @@ static bool tx_send(struct net_pair *p)
 		net_count(&tx->stat_packets, 1);
 		net_count(&tx->stat_bytes, tx->len);
 		if (p->dev->pcap)
-			net_pcap_record(p->dev->pcap, &tx->hdr, tx->frag + 1, 1, tx->len);
+			net_pcap_record(p->dev->pcap, p->index, &tx->hdr, tx->frag + 1, 1, tx->len);
 	}
 	vq_push(tx->vq, tx->chain.head, 0);
 	return true;

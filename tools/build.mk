@@ -28,7 +28,7 @@ lab: all lab-ready
 
 all: lab-ready
 
-include tools/bench/build.mk tools/lint.d/build.mk
+include tools/bench/build.mk tools/lint.d/build.mk tools/netbench/build.mk
 
 $(O)/tools/%: tools/%.c
 	@mkdir -p $(@D)

@@ -11,7 +11,8 @@ $(O)/bench/%: tools/bench/%.c tools/bench/report.h
 $(O)/bench/blkbench: BENCH_LIBS := -luring
 
 # The guest's initramfs with the benchmarks in it, and with what QEMU's PCI devices need.
-$(O)/bench/guest.cpio: $(O)/guest/initramfs.cpio $(BENCH_BINS) tools/bench/guest tools/bench/mkguest
+$(O)/bench/guest.cpio: $(O)/guest/initramfs.cpio $(BENCH_BINS) $(O)/tools/netbench \
+		      tools/bench/guest tools/bench/mkguest
 	@tools/bench/mkguest $(O)
 
 bench-ready: all $(BENCH_BINS) $(O)/bench/guest.cpio

@@ -26,6 +26,7 @@
  * struct pv - the board
  * @window:	gpa of the window
  * @bus:	its bus page; filled while devices are added, only read by the guest
+ * @port:	the first event channel that no device has
  * @shared:	the shared info page
  * @cd:		the console's, NULL without one; the ring is served from load() on
  * @early:	the guest is to say things by hypercall; else what little it says so is nobody's
@@ -34,6 +35,7 @@
 struct pv {
 	uint64_t window;
 	struct lodge_bus *bus;
+	uint32_t port;
 	void *shared;
 	struct chardev *cd;
 	struct pvconsole *console;
@@ -61,6 +63,7 @@ static int pv_init(struct vm *vm)
 		return -ENOMEM;
 	vm->board = pv;
 	pv->console_irq = pv->console_kick = -1;
+	pv->port = LODGE_PORT_VIRTIO;
 	/* Not next to the RAM, for a kernel that rounds its end up. */
 	pv->window = ALIGN_UP(vm->mem.size + (16 << 20), GIB);
 	pv->bus = pv_page();
@@ -122,11 +125,15 @@ static int pv_dev_ports(struct vm *vm, struct vm_dev *d, uint32_t port)
 
 static int pv_add_device(struct vm *vm, struct vm_dev *d)
 {
-	uint32_t port = LODGE_PORT_VIRTIO + d->index * LODGE_PORT_PER_DEV;
 	uint32_t page = LODGE_WIN_DEVICE + d->index;
 	struct pv *pv = vm->board;
+	uint32_t port = pv->port;
 	int ret;
 
+	/* Whole blocks: the configuration's channel and the queues'. */
+	pv->port += ALIGN_UP(1 + d->vd->nvq, LODGE_PORT_PER_DEV);
+	if (pv->port > LODGE_PORTS_HOST)
+		return -ENOSPC;
 	ret = pvbus_create(d->vd, &d->pvbus);
 	if (!ret)
 		ret = vm_map(vm, pv->window + page * PAGE, PAGE, pvbus_page(d->pvbus), true);

@@ -17,7 +17,7 @@
 #include "pvbus.h"
 #include "util.h"
 
-#define FDS_MAX LODGE_PORT_PER_DEV
+#define FDS_MAX LODGE_PORT_DEV_MAX
 
 /* @fd: 0 is the configuration's, 1 + q queue q's; like the ports of a device. */
 struct pvbus {

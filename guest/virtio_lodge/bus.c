@@ -52,8 +52,8 @@ static int bus_read(phys_addr_t window, struct lodge_bus *bus)
 
 static bool entry_valid(const struct lodge_bus_device *e)
 {
-	return e->port >= LODGE_PORT_VIRTIO && e->queues < LODGE_PORT_PER_DEV &&
-	       e->port <= LODGE_PORTS_HOST - LODGE_PORT_PER_DEV && e->page >= LODGE_WIN_DEVICE &&
+	return e->port >= LODGE_PORT_VIRTIO && e->queues < LODGE_PORT_DEV_MAX &&
+	       e->port < LODGE_PORTS_HOST - e->queues && e->page >= LODGE_WIN_DEVICE &&
 	       e->page < LODGE_WIN_DEVICE + LODGE_BUS_DEVICES;
 }
 

@@ -36,6 +36,7 @@
 #define LODGE_PORT_POWER   3
 #define LODGE_PORT_VIRTIO  16
 #define LODGE_PORT_PER_DEV 16 /* +0: configuration changed; +1+q: queue q, both ways */
+#define LODGE_PORT_DEV_MAX 32 /* a device with more queues has the next block as well */
 #define LODGE_PORTS_HOST   (LODGE_PORT_VIRTIO + LODGE_BUS_DEVICES * LODGE_PORT_PER_DEV)
 
 /* Pages of the window behind the guest's RAM, from LODGE_HC_BUS's address on. */

@@ -234,11 +234,11 @@ static void too_many(void)
 {
 	struct pvbus *none = NULL;
 
-	up(LODGE_PORT_PER_DEV - 1);
+	up(LODGE_PORT_DEV_MAX - 1);
 	down();
 	memset(&vd, 0, sizeof(vd));
 	vdrv_init(&d);
-	ksft_eq(vdev_init(&vd, &toy_ops, &d.mem, 0, LODGE_PORT_PER_DEV, 256), 0);
+	ksft_eq(vdev_init(&vd, &toy_ops, &d.mem, 0, LODGE_PORT_DEV_MAX, 256), 0);
 	ksft_eq(pvbus_create(&vd, &none), -E2BIG);
 	ksft_check(!none && !vd.tp);
 	vdev_fini(&vd);

@@ -82,6 +82,7 @@ static void run_on_signal(void *arg, uint32_t events)
 		if (r->term)
 			term_winch(r->term);
 		return;
+	case SIGUSR1:
 	case SIGUSR2:
 		run_print_stats(r, stderr);
 		return;
@@ -105,12 +106,11 @@ static int run_setup_signals(struct run *r)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1); /* kicks vCPUs, which unblock it */
+	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGWINCH);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	sigdelset(&set, SIGUSR1);
 	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (r->signal_fd < 0)
 		return -errno;

@@ -13,7 +13,8 @@
 #include "vcpu.h"
 #include "vm.h"
 
-#define VCPU_KICK_SIGNAL   SIGUSR1
+/* Nobody sends this one by hand. */
+#define VCPU_KICK_SIGNAL   (SIGRTMIN + 1)
 #define VCPU_KICK_AGAIN_NS 50000000
 
 static void vcpu_on_kick(int sig)

@@ -289,10 +289,16 @@ void vdev_print_stats(struct vdev *vd, FILE *out)
 	for (i = 0; i < vd->nvq; i++) {
 		const struct vq *vq = &vd->vq[i];
 
-		fprintf(out, " q%u.chains=%llu q%u.kicks=%llu q%u.irqs=%llu", i,
+		/* Most queues of a card with many are never used. */
+		if (!load_once(&vq->stat_chains) && !load_once(&vq->stat_kicks))
+			continue;
+		fprintf(out, " q%u.chains=%llu q%u.inflight=%u q%u.kicks=%llu", i,
 			(unsigned long long)load_once(&vq->stat_chains), i,
-			(unsigned long long)load_once(&vq->stat_kicks), i,
-			(unsigned long long)load_once(&vq->stat_irqs));
+			load_once(&vq->inflight), i,
+			(unsigned long long)load_once(&vq->stat_kicks));
+		fprintf(out, " q%u.irqs=%llu q%u.quiet=%llu", i,
+			(unsigned long long)load_once(&vq->stat_irqs), i,
+			(unsigned long long)load_once(&vq->stat_quiet));
 	}
 	if (vd->ops->stats) {
 		fputc(' ', out);

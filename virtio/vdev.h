@@ -181,7 +181,10 @@ bool vdev_is_broken(const struct vdev *vd);
 /** vdev_flush - vq_flush() and, if the driver wants it, the interrupt */
 void vdev_flush(struct vdev *vd, struct vq *vq);
 
-/** vdev_print_stats - one line: label, queues' chains, kicks and interrupts, then ops->stats */
+/**
+ * vdev_print_stats - one line: label, the chains, kicks and interrupts of each queue that has been
+ * used, then ops->stats
+ */
 void vdev_print_stats(struct vdev *vd, FILE *out);
 
 #endif

@@ -46,6 +46,7 @@ void vq_reset(struct vq *vq)
 	vq->stat_chains = old.stat_chains;
 	vq->stat_kicks = old.stat_kicks;
 	vq->stat_irqs = old.stat_irqs;
+	vq->stat_quiet = old.stat_quiet;
 }
 
 void vq_break(struct vq *vq, const char *why)
@@ -245,6 +246,7 @@ void vq_push(struct vq *vq, uint16_t head, uint32_t len)
 bool vq_flush(struct vq *vq)
 {
 	uint16_t old = vq->used_flushed;
+	bool wanted;
 
 	if (old == vq->used_idx)
 		return false;
@@ -256,10 +258,13 @@ bool vq_flush(struct vq *vq)
 	 * used index once more: either it sees the new index, or we see that it asked.
 	 */
 	full_barrier();
-	if (!vq->event_idx)
-		return !(load_once(&vq->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 	/* Every flush asks, and for at most size entries: the span never wraps past its start. */
-	return vring_need_event(load_once(used_event(vq)), vq->used_idx, old);
+	if (vq->event_idx)
+		wanted = vring_need_event(load_once(used_event(vq)), vq->used_idx, old);
+	else
+		wanted = !(load_once(&vq->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+	vq->stat_quiet += !wanted;
+	return wanted;
 }
 
 void vq_kicks_off(struct vq *vq)

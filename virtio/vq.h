@@ -66,7 +66,8 @@ struct vq {
 	uint16_t used_flushed; /* used index as the driver sees it */
 	uint16_t inflight;     /* popped and not yet pushed; never above size */
 	const char *broken;    /* first reason, NULL while healthy */
-	uint64_t stat_chains, stat_kicks, stat_irqs;
+	/* stat_quiet: flushes that the driver wanted no interrupt for, or no other one */
+	uint64_t stat_chains, stat_kicks, stat_irqs, stat_quiet;
 	uint64_t busy[VQ_SIZE_MAX / 64]; /* heads popped and not yet pushed, one bit each */
 };
 

@@ -133,8 +133,8 @@ static const int sandbox_net_calls[] = {
  * and so are lodge's, 'L'.
  */
 static const unsigned int sandbox_ioctls[] = {
-	TCGETS,	   TCSETS,   TCSETSW, TCSETSF,	     TIOCGWINSZ,
-	TIOCGPGRP, FIONREAD, FIONBIO, TUNSETOFFLOAD, TUNSETVNETHDRSZ,
+	TCGETS,	   TCSETS,   TCSETSW, TCSETSF,	     TIOCGWINSZ,      TIOCGPGRP,
+	FIONREAD,  FIONBIO,  TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETQUEUE,
 };
 
 /* linux/sched.h: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */

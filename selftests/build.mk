@@ -16,10 +16,11 @@ LINKS_blk_fault := $(BLK_FILES)
 LINKS_blk_stress := $(BLK_FILES)
 LINKS_console := vq vdev mmio console
 LINKS_rng := vq vdev mmio rng
-NET_FILES := vq vdev mmio net net_thread net_rx net_tx net_ctrl net_iov net_lib net_pcap \
+NET_FILES := vq vdev mmio net net_pair net_thread net_rx net_tx net_ctrl net_iov net_lib net_pcap \
 	     net_pcap_set net_csum net_tap net_user
 LINKS_net := $(NET_FILES)
 LINKS_net_ctrl := $(NET_FILES)
+LINKS_net_mq := $(NET_FILES)
 LINKS_net_pcap := $(NET_FILES)
 $(O)/selftests/net_pcap: VIRTIO_LIBS += -lpcap
 LINKS_net_tap := $(NET_FILES)

@@ -22,6 +22,15 @@
 #define NIC_RX	 0
 #define NIC_TX	 1
 #define NIC_CTRL 2
+#define NIC_MORE 2 /* pairs that there may be besides the first */
+
+/* The wire of another pair. */
+struct nic_more {
+	struct net_backend be;
+	int wire;
+	bool attached;
+	int attach_error; /* what attach() returns */
+};
 
 struct nic {
 	struct vdrv d;
@@ -32,6 +41,7 @@ struct nic {
 	uint64_t offloads; /* as last set in the backend */
 	int set_error;	   /* what set_offloads() returns */
 	bool dead;	   /* recv() fails for good */
+	struct nic_more more[NIC_MORE];
 };
 
 static inline void nic_be_close(struct net_backend *be)
@@ -74,27 +84,78 @@ static const struct net_backend_ops nic_be_ops = {
 	.recv = nic_be_recv,
 };
 
+static inline int nic_more_attach(struct net_backend *be, bool on)
+{
+	struct nic_more *m = container_of(be, struct nic_more, be);
+
+	if (on && m->attach_error)
+		return m->attach_error;
+	if (m->attached == on)
+		abort();
+	store_once(&m->attached, on);
+	return 0;
+}
+
+static inline ssize_t nic_more_recv(struct net_backend *be, const struct iovec *iov, unsigned int n)
+{
+	ssize_t ret = readv(be->fd, iov, n);
+
+	if (!container_of(be, struct nic_more, be)->attached)
+		abort();
+	return ret < 0 ? -errno : ret;
+}
+
+static const struct net_backend_ops nic_more_ops = {
+	.name = "wire",
+	.close = nic_be_close,
+	.attach = nic_more_attach,
+	.send = nic_be_send,
+	.recv = nic_more_recv,
+};
+
 static const uint64_t nic_offloads = NET_HOST_OFFLOADS | NET_GUEST_OFFLOADS;
 
-/* nic_create - a card with these offloads; not started */
-static inline void nic_create(struct nic *n, const struct net_cfg *cfg, uint64_t offloads)
+/* The device's end of a new wire; the test's is *wire. */
+static inline int nic_wire(int *wire)
 {
-	const struct net_cfg none = { 0 };
-	struct err err = { 0 };
 	int sv[2], len = 128 << 10;
 
-	memset(n, 0, sizeof(*n));
-	vdrv_init(&n->d);
 	ksft_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv), 0);
 	ksft_eq(setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &len, sizeof(len)), 0);
 	ksft_eq(setsockopt(sv[1], SOL_SOCKET, SO_SNDBUF, &len, sizeof(len)), 0);
-	n->wire = sv[1];
+	*wire = sv[1];
+	return sv[0];
+}
+
+/* nic_create_pairs - a card with these offloads and so many pairs of queues; not started */
+static inline void nic_create_pairs(struct nic *n, const struct net_cfg *cfg, uint64_t offloads,
+				    unsigned int pairs)
+{
+	const struct net_cfg none = { 0 };
+	struct net_backend **last = &n->be.next;
+	struct err err = { 0 };
+	unsigned int i;
+
+	memset(n, 0, sizeof(*n));
+	vdrv_init(&n->d);
 	n->be.ops = &nic_be_ops;
-	n->be.fd = sv[0];
+	n->be.fd = nic_wire(&n->wire);
 	n->be.offloads = offloads;
+	for (i = 0; i + 1 < pairs; i++) {
+		n->more[i].be.ops = &nic_more_ops;
+		n->more[i].be.fd = nic_wire(&n->more[i].wire);
+		*last = &n->more[i].be;
+		last = &n->more[i].be.next;
+	}
 	ksft_eq(net_create_with(cfg ? cfg : &none, &n->d.mem, &n->be, &n->vd, &err), 0);
 	snprintf(n->vd->label, sizeof(n->vd->label), "net0");
 	ksft_eq(vmmio_create(n->vd, &n->m), 0);
+}
+
+/* nic_create - the same with one pair */
+static inline void nic_create(struct nic *n, const struct net_cfg *cfg, uint64_t offloads)
+{
+	nic_create_pairs(n, cfg, offloads, 1);
 }
 
 /* nic_up - the same, started with the feature bits of @want that are offered */
@@ -106,10 +167,15 @@ static inline void nic_up(struct nic *n, const struct net_cfg *cfg, uint64_t wan
 
 static inline void nic_down(struct nic *n)
 {
+	unsigned int i;
+
 	vdrv_reset(&n->d);
 	vmmio_destroy(n->m);
 	net_ops.destroy(n->vd);
 	close(n->wire);
+	for (i = 0; i < NIC_MORE; i++)
+		if (n->more[i].be.ops)
+			close(n->more[i].wire);
 	vdrv_fini(&n->d);
 }
 
@@ -122,7 +188,8 @@ static inline uint64_t nic_stat(struct nic *n, const char *key)
 
 	net_ops.stats(n->vd, f);
 	fclose(f);
-	for (p = strstr(text, key); p && p[strlen(key)] != '='; p = strstr(p + 1, key))
+	for (p = strstr(text, key);
+	     p && (p[strlen(key)] != '=' || (p != text && p[-1] != ' ')); p = strstr(p + 1, key))
 		;
 	v = p ? strtoull(p + strlen(key) + 1, NULL, 10) : ~0ull;
 	free(text);

@@ -27,7 +27,7 @@
 #define VDRV_LOW_LEN   (2ull << 20)
 #define VDRV_HIGH_GPA  0x100000000ull
 #define VDRV_HIGH_LEN  (64ull << 20)
-#define VDRV_QUEUES    8
+#define VDRV_QUEUES    17
 #define VDRV_CHAIN_MAX 1024 /* descriptors in one chain */
 
 struct vdrv_buf {

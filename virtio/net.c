@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * virtio-net (virtio 1.2, 5.1): options, features, life cycle. What happens to frames is in
- * net_tx.c and net_rx.c, to commands in net_ctrl.c, when they do is in net_thread.c; where frames
- * go is a backend's business (net_backend.h).
+ * net_tx.c and net_rx.c, to commands in net_ctrl.c, when they do is in net_thread.c and by which
+ * pair of queues in net_pair.c; where frames go is a backend's business (net_backend.h).
  *
  * Threads: set-up calls, under vdev.lock; the queues belong to the threads of net_thread.c from
  * activate to quiesce.
  */
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -21,8 +22,6 @@
 static int net_activate(struct vdev *vd)
 {
 	struct net_dev *nd = container_of(vd, struct net_dev, vd);
-	struct net_backend *be;
-	unsigned int i;
 	int ret;
 
 	if (nd->pcap) {
@@ -31,44 +30,21 @@ static int net_activate(struct vdev *vd)
 			return ret;
 	}
 	nd->rx_offloads = vd->negotiated & NET_GUEST_OFFLOADS;
-	for (i = 0; i < nd->npairs; i++) {
-		struct net_pair *p = nd->pair[i];
-
-		be = p->be;
-		ret = be->ops->set_offloads ? be->ops->set_offloads(be, nd->rx_offloads) : 0;
-		if (ret)
-			goto fail;
-		net_rx_reset(p, false);
-		net_tx_reset(p, false);
-		net_rx_drain(p);
-		ret = net_thread_start(p);
-		if (ret)
-			goto fail;
-	}
-	return 0;
-fail:
-	while (i--)
-		net_thread_stop(nd->pair[i]);
-	return ret;
+	return net_pairs_start(nd);
 }
 
 static void net_quiesce(struct vdev *vd)
 {
 	struct net_dev *nd = container_of(vd, struct net_dev, vd);
-	unsigned int i;
 
-	for (i = 0; i < nd->npairs; i++) {
-		net_thread_stop(nd->pair[i]);
-		net_rx_reset(nd->pair[i], true);
-		net_tx_reset(nd->pair[i], true);
-	}
+	net_pairs_stop(nd);
 	memcpy(nd->config.mac, nd->mac, ETH_ALEN);
 }
 
 /* 5.1.3.1 */
 static bool net_features_ok(uint64_t f)
 {
-	const uint64_t need_ctrl = NET_BIT(VIRTIO_NET_F_CTRL_RX) |
+	const uint64_t need_ctrl = NET_BIT(VIRTIO_NET_F_CTRL_RX) | NET_BIT(VIRTIO_NET_F_MQ) |
 				   NET_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
 				   NET_BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
 
@@ -80,39 +56,10 @@ static bool net_features_ok(uint64_t f)
 static void net_stats(struct vdev *vd, FILE *out)
 {
 	struct net_dev *nd = container_of(vd, struct net_dev, vd);
-	uint64_t n[8] = { 0 };
-	unsigned int i;
 
-	for (i = 0; i < nd->npairs; i++) {
-		const struct net_rx *rx = &nd->pair[i]->rx;
-		const struct net_tx *tx = &nd->pair[i]->tx;
-
-		n[0] += load_once(&rx->stat_packets);
-		n[1] += load_once(&rx->stat_bytes);
-		n[2] += load_once(&rx->stat_drops);
-		n[3] += load_once(&rx->stat_waits);
-		n[4] += load_once(&tx->stat_packets);
-		n[5] += load_once(&tx->stat_bytes);
-		n[6] += load_once(&tx->stat_drops);
-		n[7] += load_once(&tx->stat_waits);
-	}
-	fprintf(out,
-		"rx_packets=%" PRIu64 " rx_bytes=%" PRIu64 " rx_drops=%" PRIu64
-		" rx_no_buffer=%" PRIu64 " tx_packets=%" PRIu64 " tx_bytes=%" PRIu64
-		" tx_drops=%" PRIu64 " tx_waits=%" PRIu64 " ctrl=%" PRIu64,
-		n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], load_once(&nd->stat_ctrl));
+	net_pairs_stats(nd, out);
 	if (nd->pcap)
 		net_pcap_stats(nd->pcap, out);
-}
-
-static void net_pair_free(struct net_pair *p)
-{
-	if (p->be)
-		p->be->ops->close(p->be);
-	net_thread_fini(p);
-	free(p->rx.spill);
-	free(p->tx.frame);
-	free(p);
 }
 
 static void net_destroy(struct vdev *vd)
@@ -120,50 +67,13 @@ static void net_destroy(struct vdev *vd)
 	struct net_dev *nd = container_of(vd, struct net_dev, vd);
 	unsigned int i;
 
-	for (i = 0; i < nd->npairs; i++)
+	/* The first queue last: it is the one that leaves the interface as it was. */
+	for (i = nd->npairs; i--;)
 		net_pair_free(nd->pair[i]);
 	if (nd->pcap)
 		net_pcap_close(nd->pcap);
 	vdev_fini(vd);
 	free(nd);
-}
-
-/* Takes @be, also on failure. */
-static int net_pair_new(struct net_dev *nd, unsigned int index, struct net_backend *be,
-			struct net_pair **out)
-{
-	struct net_pair *p;
-	int ret = -ENOMEM;
-
-	p = aligned_alloc(_Alignof(struct net_pair), sizeof(*p));
-	if (!p) {
-		be->ops->close(be);
-		return ret;
-	}
-	memset(p, 0, sizeof(*p));
-	p->epfd = -1;
-	p->stop_fd = -1;
-	p->index = index;
-	p->dev = nd;
-	p->be = be;
-	p->rx.vq = &nd->vd.vq[2 * index];
-	p->tx.vq = &nd->vd.vq[2 * index + 1];
-	p->rx.spill = malloc(NET_FRAME_MAX + 1);
-	if (!p->rx.spill)
-		goto fail;
-	if (nd->pcap) {
-		p->tx.frame = malloc(NET_FRAME_MAX);
-		if (!p->tx.frame)
-			goto fail;
-	}
-	ret = net_thread_init(p);
-	if (ret)
-		goto fail;
-	*out = p;
-	return 0;
-fail:
-	net_pair_free(p);
-	return ret;
 }
 
 int net_parse_mac(const char *text, uint8_t mac[ETH_ALEN], struct err *err)
@@ -201,54 +111,83 @@ static int net_choose_mac(struct net_dev *nd, const char *text, struct err *err)
 	return 0;
 }
 
+/* Closes @be and what follows it on its list. */
+static void net_close_list(struct net_backend *be)
+{
+	struct net_backend *next;
+
+	for (; be; be = next) {
+		next = be->next;
+		be->ops->close(be);
+	}
+}
+
+static uint64_t net_features(const struct net_cfg *cfg, uint64_t offloads, unsigned int npairs)
+{
+	uint64_t f = NET_BIT(VIRTIO_NET_F_MAC) | NET_BIT(VIRTIO_NET_F_STATUS) |
+		     NET_BIT(VIRTIO_NET_F_MRG_RXBUF) | NET_BIT(VIRTIO_NET_F_CTRL_VQ) |
+		     NET_BIT(VIRTIO_NET_F_CTRL_RX) | NET_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR);
+
+	if (offloads & NET_BIT(VIRTIO_NET_F_GUEST_CSUM))
+		f |= NET_BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+	if (cfg->mtu)
+		f |= NET_BIT(VIRTIO_NET_F_MTU);
+	if (npairs > 1)
+		f |= NET_BIT(VIRTIO_NET_F_MQ);
+	return f | offloads;
+}
+
 int net_create_with(const struct net_cfg *cfg, const struct gmem *mem, struct net_backend *be,
 		    struct vdev **out, struct err *err)
 {
-	uint64_t features = NET_BIT(VIRTIO_NET_F_MAC) | NET_BIT(VIRTIO_NET_F_STATUS) |
-			    NET_BIT(VIRTIO_NET_F_MRG_RXBUF) | NET_BIT(VIRTIO_NET_F_CTRL_VQ) |
-			    NET_BIT(VIRTIO_NET_F_CTRL_RX) | NET_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
-			    be->offloads;
+	struct net_backend *b, *next;
+	unsigned int npairs = 0;
 	struct net_dev *nd;
 	int ret;
 
+	for (b = be; b; b = b->next)
+		npairs++;
+	assert(npairs && npairs <= NET_PAIRS_MAX);
 	nd = calloc(1, sizeof(*nd));
 	if (!nd) {
 		ret = err_set(err, -ENOMEM, "--net: out of memory");
 		goto close;
 	}
-	if (be->offloads & NET_BIT(VIRTIO_NET_F_GUEST_CSUM))
-		features |= NET_BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
-	if (cfg->mtu)
-		features |= NET_BIT(VIRTIO_NET_F_MTU);
+	nd->poll_ns = cfg->poll * 1000;
 	ret = net_choose_mac(nd, cfg->mac, err);
 	if (ret)
 		goto free;
 	memcpy(nd->config.mac, nd->mac, ETH_ALEN);
 	nd->config.status = htole16(VIRTIO_NET_S_LINK_UP);
-	nd->config.max_virtqueue_pairs = htole16(1);
+	nd->config.max_virtqueue_pairs = htole16(npairs);
 	nd->config.mtu = htole16(cfg->mtu);
 	nd->vd.config = &nd->config;
 	nd->vd.config_len = offsetof(struct virtio_net_config, speed);
-	ret = vdev_init(&nd->vd, &net_ops, mem, features, 2 * NET_PAIRS + 1, NET_RING);
+	ret = vdev_init(&nd->vd, &net_ops, mem, net_features(cfg, be->offloads, npairs),
+			2 * npairs + 1, NET_RING);
 	if (ret) {
 		err_set(err, ret, "--net: %s", strerror(-ret));
 		goto free;
 	}
 	if (cfg->pcap) {
-		ret = net_pcap_open(cfg, NET_PAIRS, &nd->pcap, err);
+		ret = net_pcap_open(cfg, npairs, &nd->pcap, err);
 		if (ret)
 			goto fini;
 	}
-	nd->npairs = NET_PAIRS;
-	ret = net_pair_new(nd, 0, be, &nd->pair[0]);
-	be = NULL;
-	if (ret) {
-		err_set(err, ret, "--net: %s", strerror(-ret));
-		goto pcap;
+	for (; be; be = next, nd->npairs++) {
+		next = be->next;
+		ret = net_pair_new(nd, nd->npairs, be);
+		if (ret) {
+			be = next;
+			err_set(err, ret, "--net: %s", strerror(-ret));
+			goto pairs;
+		}
 	}
 	*out = &nd->vd;
 	return 0;
-pcap:
+pairs:
+	while (nd->npairs--)
+		net_pair_free(nd->pair[nd->npairs]);
 	if (nd->pcap)
 		net_pcap_close(nd->pcap);
 fini:
@@ -256,8 +195,7 @@ fini:
 free:
 	free(nd);
 close:
-	if (be)
-		be->ops->close(be);
+	net_close_list(be);
 	return ret;
 }
 
@@ -271,6 +209,9 @@ static int net_check_cfg(const struct net_cfg *c, struct err *err)
 	if (c->user && (c->addr || c->offload))
 		return err_set(err, -EINVAL, "--net: %s is for tap=, not for user",
 			       c->addr ? "addr" : "offload");
+	if (c->user && c->queues > 1)
+		return err_set(err, -EINVAL,
+			       "--net: queues is for tap=; user mode is one queue, leave it out");
 	if (c->tap && c->hostfwd.n)
 		return err_set(err, -EINVAL, "--net: hostfwd is for user, not for tap=");
 	if (c->offload && strcmp(c->offload, "on") && strcmp(c->offload, "off"))
@@ -302,7 +243,8 @@ static int net_create(const void *cfg, const struct gmem *mem, struct vdev **out
 		return ret;
 	if (c->tap)
 		ret = net_tap_open(c->tap, c->addr, c->mtu,
-				   !c->offload || !strcmp(c->offload, "on"), &be, err);
+				   !c->offload || !strcmp(c->offload, "on"), MAX(c->queues, 1),
+				   &be, err);
 	else
 		ret = net_user_open(&c->hostfwd, c->mtu, &be, err);
 	return ret ? ret : net_create_with(c, mem, be, out, err);
@@ -326,6 +268,11 @@ static const struct opt net_opts[] = {
 		.min = 68, .max = 65535),
 	NET_OPT("offload", "on|off", OPT_STR, offload,
 		.help = "checksums and segmentation left to the host's kernel (on)"),
+	NET_OPT("queues", "N", OPT_UINT, queues,
+		.help = "pairs of queues of a tap, for guests with several processors (1)",
+		.min = 1, .max = NET_PAIRS_MAX),
+	NET_OPT("poll", "USEC", OPT_UINT, poll,
+		.help = "look for more work that long before sleeping (0)", .max = NET_POLL_MAX),
 	NET_OPT("pcap", "FILE", OPT_STR, pcap, .help = "record what passes, both ways"),
 	NET_OPT("filter", "EXPR", OPT_STR, filter,
 		.help = "record only what matches, as in tcpdump"),

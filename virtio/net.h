@@ -2,10 +2,11 @@
 /*
  * The inside of the network device, shared by net*.c and its tests. One struct net_pair per pair of
  * queues, each with its own thread, backend and epoll instance; pair 0's thread also serves the
- * control queue.
+ * control queue, and starts and stops the other pairs as the driver says.
  *
- * Threads: a struct net_pair belongs to its thread while the device is active. Counters are read
- * from elsewhere without a lock. net_dev.rx_offloads is written by pair 0 and read by all.
+ * Threads: a struct net_pair belongs to its thread while the pair is active; between pairs nothing
+ * is shared but what is read-only meanwhile. Counters are read from elsewhere without a lock.
+ * net_dev.rx_offloads and net_dev.active are written by pair 0 and read by all.
  */
 #ifndef LODGE_NET_H
 #define LODGE_NET_H
@@ -14,7 +15,8 @@
 #include "util.h"
 #include "vdev.h"
 
-#define NET_PAIRS	  1
+#define NET_PAIRS_MAX	  8
+#define NET_POLL_MAX	  10000 /* microseconds */
 #define NET_RING	  256 /* entries, hence also the longest chain */
 #define NET_RX_IOV	  (2 * NET_RING)
 #define NET_CTRL_DATA_MAX 4096 /* longest control command that is looked at */
@@ -35,6 +37,8 @@ struct net_cfg {
 	const char *mac;
 	const char *offload;
 	uint64_t mtu;
+	uint64_t queues; /* pairs of them; 0: not given */
+	uint64_t poll;	 /* microseconds */
 	struct opt_multi hostfwd;
 	const char *pcap;
 	const char *filter;
@@ -98,6 +102,11 @@ struct net_tx {
 	uint64_t stat_packets, stat_bytes, stat_drops, stat_waits;
 };
 
+/**
+ * struct net_pair - a pair of queues
+ * @polling:    looking for work instead of waiting for events; the driver need not kick
+ * @stat_polls: times that it did so; @stat_hits: times that work came before it gave up
+ */
 struct net_pair {
 	struct net_dev *dev;
 	struct net_backend *be;
@@ -107,7 +116,9 @@ struct net_pair {
 	bool muted;	/* not told of frames, as the guest has no buffers */
 	uint32_t armed; /* what epoll reports of the backend's fd */
 	bool failed;	/* the backend has */
+	bool polling;
 	pthread_t thread;
+	uint64_t stat_polls, stat_hits;
 	struct net_tx tx __attribute__((aligned(CACHE_LINE)));
 	struct net_rx rx __attribute__((aligned(CACHE_LINE)));
 };
@@ -119,14 +130,19 @@ struct net_dev {
 	uint64_t rx_offloads;  /* NET_GUEST_OFFLOADS in force */
 	uint64_t stat_ctrl;
 	struct net_pcap *pcap;
-	unsigned int npairs;
-	struct net_pair *pair[NET_PAIRS];
+	uint64_t poll_ns;    /* how long to look for work before sleeping */
+	unsigned int npairs; /* that there are; constant */
+	unsigned int active; /* pairs [0, active) have a thread */
+	struct net_pair *pair[NET_PAIRS_MAX];
 };
 
-/* Pair n has queues 2n and 2n + 1; the control queue is the last one (5.1.2). */
+/*
+ * Pair n has queues 2n and 2n + 1. The control queue is behind those of all pairs, whether used or
+ * not; but a driver that knows of only one pair looks for it behind that (5.1.2).
+ */
 static inline struct vq *net_ctrl_vq(struct net_dev *nd)
 {
-	return &nd->vd.vq[2 * nd->npairs];
+	return &nd->vd.vq[2 * (vdev_has(&nd->vd, VIRTIO_NET_F_MQ) ? nd->npairs : 1)];
 }
 
 /* What a round of work came to. */
@@ -139,14 +155,40 @@ enum net_work {
 /* net.c */
 
 /**
- * net_create_with - make the device on a given backend
- * @be: taken over, also on failure
+ * net_create_with - make the device on a given backend, with a pair for each on its list
+ * @be: taken over, with all of its list, also on failure
  */
 int net_create_with(const struct net_cfg *cfg, const struct gmem *mem, struct net_backend *be,
 		    struct vdev **out, struct err *err);
 
 /** net_parse_mac - read xx:xx:xx:xx:xx:xx of a single station; 0 or -EINVAL with @err */
 int net_parse_mac(const char *text, uint8_t mac[ETH_ALEN], struct err *err);
+
+/* net_pair.c */
+
+/** net_pair_new - a stopped pair; takes @be, also on failure. 0 or -errno */
+int net_pair_new(struct net_dev *nd, unsigned int index, struct net_backend *be);
+
+/** net_pair_free - of a stopped pair, with its backend; NULL is allowed */
+void net_pair_free(struct net_pair *p);
+
+/** net_pairs_start - DRIVER_OK: pair 0 begins, alone (5.1.6.5.5); 0 or -errno */
+int net_pairs_start(struct net_dev *nd);
+
+/**
+ * net_pairs_set - the driver wants @n pairs, 1 to npairs; on pair 0's thread
+ *
+ * When it returns, no frame comes in by the others, and what was there to be sent by them has been.
+ *
+ * Return: 0, or -errno, and then everything is as before.
+ */
+int net_pairs_set(struct net_dev *nd, unsigned int n);
+
+/** net_pairs_stop - all of them; the queues are the caller's when it returns */
+void net_pairs_stop(struct net_dev *nd);
+
+/** net_pairs_stats - totals, and with several pairs also each one's, unless zero */
+void net_pairs_stats(const struct net_dev *nd, FILE *out);
 
 /* net_thread.c */
 
@@ -159,6 +201,9 @@ int net_thread_start(struct net_pair *p);
 
 /** net_thread_stop - returns when the thread is gone */
 void net_thread_stop(struct net_pair *p);
+
+/** net_flush - let the driver see what was done in both queues, and interrupt it if it wants that */
+void net_flush(struct net_pair *p);
 
 /* net_tx.c */
 

@@ -57,6 +57,10 @@ struct net_backend;
  * @close:	  undo open and free
  * @set_offloads: from now on hand over only frames that need no more than these
  *		  VIRTIO_NET_F_GUEST_* bits; 0 or -errno. NULL: the backend never uses an offload.
+ *		  Of an interface with several queues, the first one's is called, for all.
+ * @attach:	  let frames come in by this queue of the interface, or no longer; then what it
+ *		  still has is dropped. 0 or -errno. Never called for the first queue, which is
+ *		  attached from the beginning as the others are not. NULL: there is only one.
  * @send:	  one frame; iov[0] is exactly the header, checked and in memory that the guest
  *		  cannot reach. @len counts the frame without it. Takes the whole frame, or returns
  *		  -EAGAIN (try again once poll says so) or another -errno (the frame is lost).
@@ -70,6 +74,7 @@ struct net_backend_ops {
 	const char *name;
 	void (*close)(struct net_backend *be);
 	int (*set_offloads)(struct net_backend *be, uint64_t features);
+	int (*attach)(struct net_backend *be, bool on);
 	int (*send)(struct net_backend *be, const struct iovec *iov, unsigned int n, size_t len);
 	ssize_t (*recv)(struct net_backend *be, const struct iovec *iov, unsigned int n);
 	void (*wait)(struct net_backend *be, int epfd, int timeout);
@@ -80,11 +85,13 @@ struct net_backend_ops {
  * @offloads: the NET_HOST_OFFLOADS and NET_GUEST_OFFLOADS it can do
  * @fd:	      non-blocking, readable: recv() has something; writable: send() can take something. -1
  *	      when there is no such thing; then @wait is set.
+ * @next:     the next queue of the same interface: a backend of its own, for the next pair; or NULL
  */
 struct net_backend {
 	const struct net_backend_ops *ops;
 	uint64_t offloads;
 	int fd;
+	struct net_backend *next;
 };
 
 /**
@@ -93,11 +100,12 @@ struct net_backend {
  * @addr:    "A.B.C.D/LEN" for the host's side, which is brought up too; or NULL
  * @mtu:     of the host's side, 0: leave it; one that exists keeps its own unless @addr is set
  * @offload: use checksum and segmentation offloads
+ * @queues:  how many, each a descriptor of its own; @out is the first of a list of them
  *
  * An interface that did not exist is brought up, and goes away with close.
  */
 int net_tap_open(const char *name, const char *addr, unsigned int mtu, bool offload,
-		 struct net_backend **out, struct err *err);
+		 unsigned int queues, struct net_backend **out, struct err *err);
 
 /**
  * net_user_open - a small IP network in this process (libslirp), which needs no privilege

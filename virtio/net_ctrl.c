@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Network device, control queue (virtio 1.2, 5.1.6.5): receive modes, MAC addresses, run-time
- * offloads. Runs on pair 0's thread. A command is copied once; whatever is wrong with it is
+ * offloads, number of pairs. Runs on pair 0's thread. A command is copied once; whatever is wrong with it is
  * answered with VIRTIO_NET_ERR, and only a chain without room for that answer breaks the device.
  *
  * The receive filter is not applied: the guest is handed every frame that the backend has, which
  * the driver must cope with (5.1.6.5.1), and sorts them itself.
  */
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -81,8 +82,8 @@ static int ctrl_mac(struct net_dev *nd, const struct ctrl_cmd *c, size_t len)
 /* 5.1.6.5.6: what was negotiated may be switched off, and on again. */
 static int ctrl_offloads(struct net_dev *nd, const struct ctrl_cmd *c, size_t len)
 {
+	struct net_backend *be = nd->pair[0]->be;
 	uint64_t f;
-	unsigned int i;
 	int ret;
 
 	if (c->hdr.cmd != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET || len != sizeof(f) ||
@@ -91,15 +92,26 @@ static int ctrl_offloads(struct net_dev *nd, const struct ctrl_cmd *c, size_t le
 	memcpy(&f, c->data, sizeof(f));
 	if (f & ~(nd->vd.negotiated & NET_GUEST_OFFLOADS) || !net_offloads_valid(f))
 		return -EINVAL;
-	for (i = 0; i < nd->npairs; i++) {
-		struct net_backend *be = nd->pair[i]->be;
-
-		ret = be->ops->set_offloads ? be->ops->set_offloads(be, f) : 0;
-		if (ret)
-			return ret;
-	}
+	ret = be->ops->set_offloads ? be->ops->set_offloads(be, f) : 0;
+	if (ret)
+		return ret;
 	store_once(&nd->rx_offloads, f);
 	return 0;
+}
+
+/* 5.1.6.5.5: how many pairs the driver uses from now on. */
+static int ctrl_mq(struct net_dev *nd, const struct ctrl_cmd *c, size_t len)
+{
+	uint16_t n;
+
+	if (c->hdr.cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || len != sizeof(n) ||
+	    !vdev_has(&nd->vd, VIRTIO_NET_F_MQ))
+		return -EINVAL;
+	memcpy(&n, c->data, sizeof(n));
+	n = le16toh(n);
+	if (n < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || n > nd->npairs)
+		return -EINVAL;
+	return net_pairs_set(nd, n);
 }
 
 static int ctrl_command(struct net_dev *nd, const struct vq_chain *c)
@@ -117,6 +129,8 @@ static int ctrl_command(struct net_dev *nd, const struct vq_chain *c)
 		return ctrl_mac(nd, &cmd, len);
 	case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
 		return ctrl_offloads(nd, &cmd, len);
+	case VIRTIO_NET_CTRL_MQ:
+		return ctrl_mq(nd, &cmd, len);
 	}
 	return -EINVAL;
 }

@@ -9,6 +9,7 @@
  * spill): a frame that reaches it was longer than those buffers, and waits there for more of them,
  * or is dropped when more would not help. No frame is ever cut, none is looked at twice.
  */
+#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -258,7 +259,9 @@ static void rx_failed(struct net_pair *p, int error)
 		return;
 	p->failed = true;
 	log_err("%s: %s: %s; the link is down", vd->label, p->be->ops->name, strerror(error));
-	p->dev->config.status &= ~VIRTIO_NET_S_LINK_UP;
+	/* Atomic: another pair's may fail at the same time. */
+	__atomic_fetch_and(&p->dev->config.status, (__virtio16)~htole16(VIRTIO_NET_S_LINK_UP),
+			   __ATOMIC_SEQ_CST);
 	vd->tp->config_changed(vd);
 	vd->tp->irq(vd, VDEV_IRQ_CONFIG);
 }

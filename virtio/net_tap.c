@@ -7,6 +7,10 @@
  * An interface that exists (made persistent by its owner) is used as it is and stays; one that does
  * not exist is made, brought up, and goes with the descriptor, however this process ends.
  *
+ * With several queues each has a descriptor, and one that is detached neither gets frames nor takes
+ * any; which of the others a frame comes in by is the kernel's choice: that by which the guest last
+ * sent to the same peer. Offloads are the interface's, and set by the first.
+ *
  * Threads: as net_backend.h says.
  */
 #include <arpa/inet.h>
@@ -34,6 +38,13 @@ struct net_tap {
 	bool down_told;
 	char name[IFNAMSIZ];
 };
+
+static int tap_attach(struct net_backend *be, bool on)
+{
+	struct ifreq ifr = { .ifr_flags = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
+
+	return ioctl(be->fd, TUNSETQUEUE, &ifr) < 0 ? -errno : 0;
+}
 
 static int tap_set_offloads(struct net_backend *be, uint64_t f)
 {
@@ -64,6 +75,13 @@ static void tap_close(struct net_backend *be)
 		log_debug("%s: header length: %s", t->name, strerror(errno));
 	close(be->fd);
 	free(t);
+}
+
+/* Another one than the first: nothing of the interface's own is its to undo. */
+static void tap_close_more(struct net_backend *be)
+{
+	close(be->fd);
+	free(container_of(be, struct net_tap, be));
 }
 
 static int tap_send(struct net_backend *be, const struct iovec *iov, unsigned int n, size_t len)
@@ -99,6 +117,14 @@ static const struct net_backend_ops tap_ops = {
 	.name = "tap",
 	.close = tap_close,
 	.set_offloads = tap_set_offloads,
+	.send = tap_send,
+	.recv = tap_recv,
+};
+
+static const struct net_backend_ops tap_more_ops = {
+	.name = "tap",
+	.close = tap_close_more,
+	.attach = tap_attach,
 	.send = tap_send,
 	.recv = tap_recv,
 };
@@ -209,10 +235,49 @@ out:
 	return ret;
 }
 
-static int tap_attach(const char *name, struct err *err)
+/* The rights are missing, or the interface is not what it has to be. */
+static int tap_bad_if(const char *name, unsigned int queues, int ret, struct err *err)
+{
+	switch (ret) {
+	case -EPERM:
+		return err_set(err, ret,
+			       "--net tap=%s: no right to use it; that needs CAP_NET_ADMIN, or a "
+			       "tap of your own, made by root with: ip tuntap add mode tap %suser %u "
+			       "name %s",
+			       name, queues > 1 ? "multi_queue " : "", getuid(), name);
+	case -EBUSY:
+		return err_set(err, ret, "--net tap=%s: in use by another program", name);
+	case -EINVAL:
+		return err_set(err, ret,
+			       "--net tap=%s: that interface is not a tap, or was made with other "
+			       "flags; make one with: ip tuntap add mode tap name NAME",
+			       name);
+	}
+	return err_set(err, ret, "--net tap=%s: %s", name, strerror(-ret));
+}
+
+/* 0 or -errno; the header's length is the interface's, and set again by each queue. */
+static int tap_set_if(int fd, const char *name, bool multi)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int fd, ret, hdr_len = NET_HDR_LEN;
+	int hdr_len = NET_HDR_LEN;
+
+	if (multi)
+		ifr.ifr_flags |= IFF_MULTI_QUEUE;
+	memcpy(ifr.ifr_name, name, strlen(name) + 1);
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &hdr_len) < 0)
+		return -errno;
+	return 0;
+}
+
+/*
+ * A descriptor for one more queue. One that exists has one queue or may have many, by how it was
+ * made, and has to be asked for in the same way: many will do for one.
+ */
+static int tap_open_queue(const char *name, unsigned int queues, struct err *err)
+{
+	bool multi = queues > 1;
+	int fd, ret;
 
 	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
@@ -222,40 +287,80 @@ static int tap_attach(const char *name, struct err *err)
 			       : ret == -EACCES			? "; ask for the right to open it"
 								: "");
 	}
-	memcpy(ifr.ifr_name, name, strlen(name) + 1);
-	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
-		ret = -errno;
-		if (ret == -EPERM)
-			err_set(err, ret,
-				"--net tap=%s: no right to use it; that needs CAP_NET_ADMIN, or a "
-				"tap "
-				"of your own, made by root with: ip tuntap add mode tap user %u "
-				"name %s",
-				name, getuid(), name);
-		else if (ret == -EBUSY)
-			err_set(err, ret, "--net tap=%s: in use by another program", name);
-		else if (ret == -EINVAL)
-			err_set(err, ret,
-				"--net tap=%s: that interface is not a tap, or was made with other "
-				"flags; make one with: ip tuntap add mode tap name NAME",
-				name);
-		else
-			err_set(err, ret, "--net tap=%s: %s", name, strerror(-ret));
-		goto fail;
+	ret = tap_set_if(fd, name, multi);
+	if (ret == -EINVAL) {
+		ret = tap_set_if(fd, name, !multi);
+		if (!ret && multi)
+			ret = err_set(err, -EINVAL,
+				      "--net tap=%s: it has one queue, not %u; make it with: ip "
+				      "tuntap add mode tap multi_queue name %s, or leave out queues",
+				      name, queues, name);
+		else if (ret)
+			ret = -EINVAL;
 	}
-	if (ioctl(fd, TUNSETVNETHDRSZ, &hdr_len) < 0) {
-		ret = -errno;
-		err_set(err, ret, "--net tap=%s: header length: %s", name, strerror(-ret));
-		goto fail;
-	}
-	return fd;
-fail:
+	if (!ret)
+		return fd;
+	tap_bad_if(name, queues, ret, err); /* unless something was said already */
 	close(fd);
 	return ret;
 }
 
+static int tap_new(const char *name, unsigned int queues, const struct net_backend_ops *ops,
+		   struct net_tap **out, struct err *err)
+{
+	struct net_tap *t = calloc(1, sizeof(*t));
+	int fd;
+
+	if (!t)
+		return err_set(err, -ENOMEM, "--net tap=%s: out of memory", name);
+	fd = tap_open_queue(name, queues, err);
+	if (fd < 0) {
+		free(t);
+		return fd;
+	}
+	memcpy(t->name, name, strlen(name) + 1);
+	t->be.ops = ops;
+	t->be.fd = fd;
+	*out = t;
+	return 0;
+}
+
+/* The other queues, detached until the guest wants them. */
+static int tap_open_more(struct net_tap *t, unsigned int queues, struct err *err)
+{
+	struct net_backend **last = &t->be.next;
+	struct net_tap *more;
+	unsigned int i;
+	int ret;
+
+	for (i = 1; i < queues; i++) {
+		ret = tap_new(t->name, queues, &tap_more_ops, &more, err);
+		if (ret)
+			return ret;
+		*last = &more->be;
+		last = &more->be.next;
+		ret = tap_attach(&more->be, false);
+		if (ret)
+			return err_set(err, ret, "--net tap=%s: detaching a queue: %s", t->name,
+				       strerror(-ret));
+	}
+	return 0;
+}
+
+static void tap_close_all(struct net_tap *t)
+{
+	struct net_backend *be, *next;
+
+	for (be = t->be.next; be; be = next) {
+		next = be->next;
+		tap_close_more(be);
+	}
+	close(t->be.fd);
+	free(t);
+}
+
 int net_tap_open(const char *name, const char *addr, unsigned int mtu, bool offload,
-		 struct net_backend **out, struct err *err)
+		 unsigned int queues, struct net_backend **out, struct err *err)
 {
 	struct in_addr ip, mask;
 	struct net_tap *t;
@@ -272,16 +377,13 @@ int net_tap_open(const char *name, const char *addr, unsigned int mtu, bool offl
 		if (ret)
 			return ret;
 	}
-	t = calloc(1, sizeof(*t));
-	if (!t)
-		return err_set(err, -ENOMEM, "--net tap=%s: out of memory", name);
 	made = !if_nametoindex(name);
-	ret = tap_attach(name, err);
-	if (ret < 0)
-		goto free;
-	t->be.fd = ret;
-	t->be.ops = &tap_ops;
-	memcpy(t->name, name, strlen(name) + 1);
+	ret = tap_new(name, queues, &tap_ops, &t, err);
+	if (ret)
+		return ret;
+	ret = tap_open_more(t, queues, err);
+	if (ret)
+		goto close;
 	if (made || addr) {
 		ret = tap_configure(name, addr ? &ip : NULL, &mask, mtu, err);
 		if (ret)
@@ -297,8 +399,6 @@ int net_tap_open(const char *name, const char *addr, unsigned int mtu, bool offl
 	*out = &t->be;
 	return 0;
 close:
-	close(t->be.fd);
-free:
-	free(t);
+	tap_close_all(t);
 	return ret;
 }

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "net.h"
@@ -22,6 +23,11 @@ enum {
 	NET_EV_TX = 1 << 2,
 	NET_EV_CTRL = 1 << 3,
 	NET_EV_BACKEND = 1 << 4,
+};
+
+/* Looking for work: what had been done when it was last found, and when to give up. */
+struct net_spell {
+	uint64_t done, until;
 };
 
 static int net_watch(struct net_pair *p, int op, int fd, uint32_t events, uint32_t what)
@@ -48,30 +54,36 @@ static void net_arm(struct net_pair *p)
 }
 
 /* Where the queues share the interrupt, one is enough for a frame and the answer to it. */
-static void net_flush(struct net_pair *p)
+void net_flush(struct net_pair *p)
 {
 	bool tx = vq_flush(p->tx.vq), rx = vq_flush(p->rx.vq);
 	struct vdev *vd = &p->dev->vd;
 
-	p->tx.vq->stat_irqs += tx;
-	p->rx.vq->stat_irqs += rx;
-	if (tx && (!rx || vd->tp->irq_per_queue))
+	if (tx && rx && !vd->tp->irq_per_queue) {
+		net_count(&p->tx.vq->stat_quiet, 1);
+		tx = false;
+	}
+	if (tx) {
+		net_count(&p->tx.vq->stat_irqs, 1);
 		vd->tp->irq(vd, p->tx.vq - vd->vq);
-	if (rx)
+	}
+	if (rx) {
+		net_count(&p->rx.vq->stat_irqs, 1);
 		vd->tp->irq(vd, p->rx.vq - vd->vq);
+	}
 }
 
 static unsigned int net_event(struct net_pair *p, const struct epoll_event *ev)
 {
 	switch (ev->data.u32) {
 	case NET_EV_RX:
-		p->rx.vq->stat_kicks++;
+		net_count(&p->rx.vq->stat_kicks, 1);
 		return NET_EV_RX;
 	case NET_EV_TX:
-		p->tx.vq->stat_kicks++;
+		net_count(&p->tx.vq->stat_kicks, 1);
 		return NET_EV_TX;
 	case NET_EV_CTRL:
-		net_ctrl_vq(p->dev)->stat_kicks++;
+		net_count(&net_ctrl_vq(p->dev)->stat_kicks, 1);
 		return NET_EV_CTRL;
 	case NET_EV_BACKEND:
 		p->muted = p->rx.starved;
@@ -104,13 +116,61 @@ static unsigned int net_wait(struct net_pair *p, int timeout)
  * fills, and one kick and one interrupt serve many frames. With more processors it wakes on
  * another one.
  */
-static void net_set_policy(void)
+static void net_set_policy(bool single)
 {
 	const struct sched_param none = { 0 };
+
+	if (single)
+		sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
+static bool net_single_cpu(void)
+{
 	cpu_set_t cpus;
 
-	if (!sched_getaffinity(0, sizeof(cpus), &cpus) && CPU_COUNT(&cpus) == 1)
-		sched_setscheduler(0, SCHED_BATCH, &none);
+	return !sched_getaffinity(0, sizeof(cpus), &cpus) && CPU_COUNT(&cpus) == 1;
+}
+
+static void net_set_name(const struct net_pair *p)
+{
+	char name[16]; /* the kernel's limit */
+
+	if (p->index)
+		snprintf(name, sizeof(name), "%.12s.%u", p->dev->vd.label, p->index % 10);
+	else
+		snprintf(name, sizeof(name), "%.15s", p->dev->vd.label);
+	pthread_setname_np(pthread_self(), name);
+}
+
+static uint64_t net_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+/*
+ * After a round that left nothing to do: what to look at again without an event for it, 0: sleep.
+ * Work is followed by @ns of looking for more, in which the driver is not asked to kick; then a
+ * last look at the queue asks it again.
+ */
+static unsigned int net_poll(struct net_pair *p, uint64_t ns, struct net_spell *s)
+{
+	uint64_t done = p->rx.stat_packets + p->rx.stat_drops + p->tx.stat_packets +
+			p->tx.stat_drops;
+	uint64_t now = net_now_ns();
+
+	if (done != s->done) {
+		net_count(p->polling ? &p->stat_hits : &p->stat_polls, 1);
+		p->polling = true;
+		s->done = done;
+		s->until = now + ns;
+	} else if (p->polling && now >= s->until) {
+		p->polling = false;
+		return NET_EV_TX;
+	}
+	return p->polling ? NET_EV_TX | NET_EV_RX : 0;
 }
 
 static void *net_thread(void *arg)
@@ -118,11 +178,16 @@ static void *net_thread(void *arg)
 	struct net_pair *p = arg;
 	struct net_dev *nd = p->dev;
 	unsigned int todo = NET_EV_RX | NET_EV_TX | NET_EV_CTRL, more;
+	bool single = net_single_cpu();
+	/* There, who could make work would be kept from it. */
+	uint64_t poll_ns = single ? 0 : nd->poll_ns;
+	struct net_spell spell = { 0 };
 	enum net_work work;
 
-	pthread_setname_np(pthread_self(), nd->vd.label);
-	net_set_policy();
-	while (!load_acquire(&p->stop)) {
+	net_set_name(p);
+	net_set_policy(single);
+	/* Any pair may have broken the device. */
+	while (!load_acquire(&p->stop) && !vdev_is_broken(&nd->vd)) {
 		more = 0;
 		if (todo & NET_EV_CTRL && !p->index) {
 			work = net_ctrl_run(nd, net_ctrl_vq(nd));
@@ -146,6 +211,8 @@ static void *net_thread(void *arg)
 		}
 		net_flush(p);
 		net_arm(p);
+		if (!more && poll_ns)
+			more = net_poll(p, poll_ns, &spell);
 		todo = more | net_wait(p, more ? 0 : -1);
 	}
 	return NULL;
@@ -157,13 +224,23 @@ int net_thread_start(struct net_pair *p)
 	sigset_t all, old;
 	int ret;
 
+	/* Which one it is depends on what was negotiated. */
+	if (!p->index) {
+		ret = net_watch(p, EPOLL_CTL_ADD, net_ctrl_vq(p->dev)->kick_fd, EPOLLIN | EPOLLET,
+				NET_EV_CTRL);
+		if (ret)
+			return ret;
+	}
 	p->stop = false;
 	p->muted = false;
+	p->polling = false;
 	net_arm(p);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = -pthread_create(&p->thread, NULL, net_thread, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (ret && !p->index)
+		net_watch(p, EPOLL_CTL_DEL, net_ctrl_vq(p->dev)->kick_fd, 0, 0);
 	return ret;
 }
 
@@ -175,6 +252,9 @@ void net_thread_stop(struct net_pair *p)
 	eventfd_write(p->stop_fd, 1);
 	pthread_join(p->thread, NULL);
 	eventfd_read(p->stop_fd, &n);
+	if (!p->index)
+		net_watch(p, EPOLL_CTL_DEL, net_ctrl_vq(p->dev)->kick_fd, 0, 0);
+	p->polling = false;
 }
 
 int net_thread_init(struct net_pair *p)
@@ -190,9 +270,6 @@ int net_thread_init(struct net_pair *p)
 		ret = net_watch(p, EPOLL_CTL_ADD, p->rx.vq->kick_fd, EPOLLIN | EPOLLET, NET_EV_RX);
 	if (!ret)
 		ret = net_watch(p, EPOLL_CTL_ADD, p->tx.vq->kick_fd, EPOLLIN | EPOLLET, NET_EV_TX);
-	if (!ret && !p->index)
-		ret = net_watch(p, EPOLL_CTL_ADD, net_ctrl_vq(p->dev)->kick_fd, EPOLLIN | EPOLLET,
-				NET_EV_CTRL);
 	return ret;
 }
 

@@ -151,7 +151,7 @@ enum net_work net_tx_run(struct net_pair *p)
 		tx->chain.iov_max = NET_RING;
 		ret = vq_pop(tx->vq, &tx->chain);
 		if (!ret) {
-			if (vq_kicks_on(tx->vq))
+			if (!p->polling && vq_kicks_on(tx->vq))
 				continue;
 			work = NET_IDLE;
 			break;

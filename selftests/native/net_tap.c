@@ -386,9 +386,9 @@ static void whose_tap(void)
 	int fd;
 
 	need_tap();
-	ksft_eq(net_tap_open("t0", NULL, 0, true, &be, &err), 0);
+	ksft_eq(net_tap_open("t0", NULL, 0, true, 1, &be, &err), 0);
 	ksft_check(if_nametoindex("t0"));
-	ksft_eq(net_tap_open("t0", NULL, 0, true, &be2, &err), -EBUSY);
+	ksft_eq(net_tap_open("t0", NULL, 0, true, 1, &be2, &err), -EBUSY);
 	ksft_check(strstr(err.msg, "in use"));
 	be->ops->close(be);
 	ksft_eq(if_nametoindex("t0"), 0);
@@ -398,7 +398,7 @@ static void whose_tap(void)
 	ksft_eq(ioctl(fd, TUNSETPERSIST, 1), 0);
 	close(fd);
 	memset(&err, 0, sizeof(err));
-	ksft_eq(net_tap_open("t1", NULL, 0, true, &be, &err), 0);
+	ksft_eq(net_tap_open("t1", NULL, 0, true, 1, &be, &err), 0);
 	be->ops->close(be);
 	ksft_check(if_nametoindex("t1"));
 	fd = open("/dev/net/tun", O_RDWR);
@@ -406,7 +406,7 @@ static void whose_tap(void)
 	ksft_eq(ioctl(fd, TUNSETPERSIST, 0), 0);
 	close(fd);
 
-	ksft_check(net_tap_open("lo", NULL, 0, true, &be, &err) < 0);
+	ksft_check(net_tap_open("lo", NULL, 0, true, 1, &be, &err) < 0);
 	ksft_check(strstr(err.msg, "is not a tap"));
 }
 
@@ -426,7 +426,7 @@ static void without_the_right(void)
 		/* Still the owner of /dev/net/tun, but no more than that. */
 		if (syscall(SYS_capset, &h, none))
 			_exit(2);
-		if (net_tap_open("t0", NULL, 0, true, &be, &err) != -EPERM)
+		if (net_tap_open("t0", NULL, 0, true, 1, &be, &err) != -EPERM)
 			_exit(3);
 		_exit(!strstr(err.msg, "CAP_NET_ADMIN") || !strstr(err.msg, "ip tuntap add"));
 	}

@@ -43,6 +43,16 @@ LINKS_boot_pv := -
 HOST_LINKS_boot_pv := boot_file boot_xenpv elf_pv payload
 $(O)/selftests/boot_pv: VIRTIO_LIBS += -lz -llzma -lzstd -llz4
 LINKS_sandbox := -
+# tools/netbench, its files in NETBENCH_LINKS_NAME; and the program itself with sanitizers.
+LINKS_netbench_unit := -
+LINKS_netbench_peer := -
+LINKS_netbench_relay := -
+NETBENCH_LINKS_netbench_unit := hist pattern sock udp
+NETBENCH_ASAN := $(O)/asan/netbench
+$(NETBENCH_ASAN): $(NETBENCH_SRCS:%.c=$(O)/asan/%.o) $(O)/asan/lib/err.o
+	@$(call say,LD,$@)
+	$(Q)$(CC) $(SAN_CFLAGS) -pthread -o $@ $^ -ljansson
+
 # Tests of lite/core name its files in LITE_LINKS_NAME.
 LITE_HC := $(patsubst %,core/%,hypercall hc_mmu hc_memory hc_desc hc_cpu hc_sys event time sched \
 	   init)
@@ -76,6 +86,7 @@ virtio_links = $(filter-out -,$(or $(LINKS_$(1)),$(if $(LITE_LINKS_$(1)),-,$(VIR
 virtio_objs = $(patsubst %,$(O)/asan/virtio/%.o,$(call virtio_links,$(1)))
 host_objs = $(patsubst %,$(O)/asan/host/%.o,$(HOST_LINKS_$(1)))
 lite_objs = $(patsubst %,$(O)/asan/lite/%.o,$(LITE_LINKS_$(1)))
+netbench_objs = $(patsubst %,$(O)/asan/tools/netbench/%.o,$(NETBENCH_LINKS_$(1)))
 
 LITE_CPPFLAGS := -Ilite/core -D__XEN_INTERFACE_VERSION__=0x00040e00
 $(O)/asan/lite/%.o $(O)/asan/selftests/native/lite_%.o: TEST_CPPFLAGS += $(LITE_CPPFLAGS)
@@ -92,6 +103,7 @@ $(O)/asan/selftests/libvdrv.a: $(VDRV_OBJS)
 .SECONDEXPANSION:
 $(NATIVE_PROGS): $(O)/selftests/%: $(O)/asan/selftests/native/%.o $(O)/asan/selftests/libvdrv.a \
 		 $$(call virtio_objs,$$*) $$(call host_objs,$$*) $$(call lite_objs,$$*) \
+		 $$(call netbench_objs,$$*) \
 		 $(LIB_SRCS:%.c=$(O)/asan/%.o)
 	@mkdir -p $(@D)
 	@$(call say,LD,$@)
@@ -169,10 +181,10 @@ check:
 	@if [ -x tools/deps ]; then tools/deps build lab fuzz; fi
 	@$(MAKE) --no-print-directory check-run
 
-check-run: all $(NATIVE_PROGS) $(FUZZ_PROGS) $(LAB_PROGS)
+check-run: all $(NATIVE_PROGS) $(NETBENCH_ASAN) $(FUZZ_PROGS) $(LAB_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check \
 		-t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
 		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_TESTS)
 
-check-native: $(NATIVE_PROGS)
+check-native: $(NATIVE_PROGS) $(NETBENCH_ASAN)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t 300 $(NATIVE_PROGS)

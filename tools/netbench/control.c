@@ -226,7 +226,7 @@ static int control_broken(struct control *c, const struct nb_stream *s)
 			       "%s: byte %llu is not what was sent: something on "
 			       "the way changes data",
 			       name, (unsigned long long)s->bad);
-	while (poll(&p, 1, REASON_MS) > 0)
+	while (!c->have_result && poll(&p, 1, REASON_MS) > 0)
 		if (control_message(c))
 			return c->err->code;
 	if (s->err == -ETIMEDOUT)

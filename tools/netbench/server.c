@@ -54,7 +54,11 @@ static void server_deadline(struct timespec *ts, uint32_t ms)
 
 static void server_say(const char *peer, const char *text)
 {
-	fprintf(stderr, "netbench: %s: %s\n", peer, text);
+	/* Some reasons begin with the peer's name, wherever they are told. */
+	if (!strncmp(peer, text, strlen(peer)))
+		fprintf(stderr, "netbench: %s\n", text);
+	else
+		fprintf(stderr, "netbench: %s: %s\n", peer, text);
 }
 
 static bool server_take(void)
@@ -193,8 +197,8 @@ out:
 }
 
 /*
- * Leave closing to the client: what it has sent and nobody has read would make an RST of ours, which
- * can overtake the last message.
+ * Leave closing to the client: what it has sent and nobody has read would make an RST of ours,
+ * which can overtake the last message.
  */
 static void server_linger(int fd)
 {

@@ -129,12 +129,12 @@ static const int sandbox_net_calls[] = {
 };
 
 /*
- * Requests to the terminal, to sockets and to a tap; KVM's are known by their type, 0xae,
- * and so are lodge's, 'L'.
+ * Requests to the terminal, to sockets, to a tap, and libpcap's to tell an interface that is down
+ * from one that is gone; KVM's are known by their type, 0xae, and so are lodge's, 'L'.
  */
 static const unsigned int sandbox_ioctls[] = {
-	TCGETS,	   TCSETS,   TCSETSW, TCSETSF,	     TIOCGWINSZ,      TIOCGPGRP,
-	FIONREAD,  FIONBIO,  TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETQUEUE,
+	TCGETS,	  TCSETS,  TCSETSW,	  TCSETSF,	   TIOCGWINSZ,	TIOCGPGRP,
+	FIONREAD, FIONBIO, TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETQUEUE, SIOCGIFFLAGS,
 };
 
 /* linux/sched.h: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */

@@ -17,7 +17,7 @@ LINKS_blk_stress := $(BLK_FILES)
 LINKS_console := vq vdev mmio console
 LINKS_rng := vq vdev mmio rng
 NET_FILES := vq vdev mmio net net_pair net_thread net_rx net_tx net_ctrl net_iov net_lib net_pcap \
-	     net_pcap_set net_csum net_tap net_user
+	     net_pcap_set net_csum net_tap net_user net_iface net_replay
 LINKS_net := $(NET_FILES)
 LINKS_net_ctrl := $(NET_FILES)
 LINKS_net_mq := $(NET_FILES)
@@ -25,6 +25,8 @@ LINKS_net_pcap := $(NET_FILES)
 $(O)/selftests/net_pcap: VIRTIO_LIBS += -lpcap
 LINKS_net_tap := $(NET_FILES)
 LINKS_net_user := $(NET_FILES)
+LINKS_net_replay := $(NET_FILES)
+LINKS_net_iface := $(NET_FILES)
 # Tests of lib/ link nothing of virtio/; those of host/ name its files in HOST_LINKS_NAME.
 LINKS_opt := -
 LINKS_loop := -

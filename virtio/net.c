@@ -56,8 +56,12 @@ static bool net_features_ok(uint64_t f)
 static void net_stats(struct vdev *vd, FILE *out)
 {
 	struct net_dev *nd = container_of(vd, struct net_dev, vd);
+	unsigned int i;
 
 	net_pairs_stats(nd, out);
+	for (i = 0; i < nd->npairs; i++)
+		if (nd->pair[i]->be->ops->stats)
+			nd->pair[i]->be->ops->stats(nd->pair[i]->be, out);
 	if (nd->pcap)
 		net_pcap_stats(nd->pcap, out);
 }
@@ -204,16 +208,21 @@ static int net_check_cfg(const struct net_cfg *c, struct err *err)
 {
 	uint8_t mac[ETH_ALEN];
 
-	if (!c->tap == !c->user)
-		return err_set(err, -EINVAL, "--net: give one of tap=NAME, user, none");
-	if (c->user && (c->addr || c->offload))
-		return err_set(err, -EINVAL, "--net: %s is for tap=, not for user",
-			       c->addr ? "addr" : "offload");
-	if (c->user && c->queues > 1)
+	if (!!c->tap + c->user + !!c->iface + !!c->replay != 1)
 		return err_set(err, -EINVAL,
-			       "--net: queues is for tap=; user mode is one queue, leave it out");
-	if (c->tap && c->hostfwd.n)
-		return err_set(err, -EINVAL, "--net: hostfwd is for user, not for tap=");
+			       "--net: give one of tap=NAME, user, iface=NAME, replay=FILE, none");
+	if (c->addr && !c->tap)
+		return err_set(err, -EINVAL, "--net: addr is for tap=");
+	if (c->offload && !c->tap && !c->iface)
+		return err_set(err, -EINVAL, "--net: offload is for tap= and iface=");
+	if (c->hostfwd.n && !c->user)
+		return err_set(err, -EINVAL, "--net: hostfwd is for user");
+	if (c->queues > 1 && !c->tap)
+		return err_set(
+			err, -EINVAL,
+			"--net: queues is for tap=; the others have one queue, leave it out");
+	if (c->replay_speed && !c->replay)
+		return err_set(err, -EINVAL, "--net: replay-speed is for replay=");
 	if (c->offload && strcmp(c->offload, "on") && strcmp(c->offload, "off"))
 		return err_set(err, -EINVAL, "--net offload: '%.40s' is neither on nor off",
 			       c->offload);
@@ -235,6 +244,7 @@ static int net_check_cfg(const struct net_cfg *c, struct err *err)
 static int net_create(const void *cfg, const struct gmem *mem, struct vdev **out, struct err *err)
 {
 	const struct net_cfg *c = cfg;
+	bool offload = !c->offload || !strcmp(c->offload, "on");
 	struct net_backend *be;
 	int ret;
 
@@ -242,9 +252,11 @@ static int net_create(const void *cfg, const struct gmem *mem, struct vdev **out
 	if (ret)
 		return ret;
 	if (c->tap)
-		ret = net_tap_open(c->tap, c->addr, c->mtu,
-				   !c->offload || !strcmp(c->offload, "on"), MAX(c->queues, 1),
-				   &be, err);
+		ret = net_tap_open(c->tap, c->addr, c->mtu, offload, MAX(c->queues, 1), &be, err);
+	else if (c->iface)
+		ret = net_iface_open(c->iface, offload, &be, err);
+	else if (c->replay)
+		ret = net_replay_open(c->replay, c->replay_speed, &be, err);
 	else
 		ret = net_user_open(&c->hostfwd, c->mtu, &be, err);
 	return ret ? ret : net_create_with(c, mem, be, out, err);
@@ -259,6 +271,12 @@ static const struct opt net_opts[] = {
 	NET_OPT("tap", "NAME", OPT_STR, tap, .help = "a tap interface, made if there is none"),
 	NET_OPT("user", NULL, OPT_FLAG, user,
 		.help = "a network inside lodge, which needs no privilege"),
+	NET_OPT("iface", "NAME", OPT_STR, iface,
+		.help = "an interface of the host, shared with it"),
+	NET_OPT("replay", "FILE", OPT_STR, replay,
+		.help = "frames from a capture; what is sent goes nowhere"),
+	NET_OPT("replay-speed", "SPEED", OPT_STR, replay_speed,
+		.help = "original, max, or a factor such as 2x (original)"),
 	NET_OPT("addr", "A.B.C.D/LEN", OPT_STR, addr,
 		.help = "address of the host's side of a tap"),
 	NET_OPT("hostfwd", "FWD", OPT_MULTI, hostfwd,
@@ -293,7 +311,7 @@ static const struct opt net_opts[] = {
 const struct vdev_ops net_ops = {
 	.name = "net",
 	.option = "--net",
-	.option_arg = "tap=NAME|user|none[,...]",
+	.option_arg = "tap=NAME|user|iface=NAME|replay=FILE|none[,...]",
 	.help = "a network card; may be given several times",
 	.id = VIRTIO_ID_NET,
 	.opts = net_opts,

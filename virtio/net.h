@@ -17,7 +17,7 @@
 
 #define NET_PAIRS_MAX	  8
 #define NET_POLL_MAX	  10000 /* microseconds */
-#define NET_RING	  256 /* entries, hence also the longest chain */
+#define NET_RING	  256	/* entries, hence also the longest chain */
 #define NET_RX_IOV	  (2 * NET_RING)
 #define NET_CTRL_DATA_MAX 4096 /* longest control command that is looked at */
 
@@ -33,6 +33,9 @@ struct net_pcap;
 struct net_cfg {
 	const char *tap;
 	bool user;
+	const char *iface;
+	const char *replay;
+	const char *replay_speed;
 	const char *addr;
 	const char *mac;
 	const char *offload;
@@ -339,7 +342,7 @@ struct net_l4 {
 /** net_l4_find - true for whole TCP or UDP over IPv4 or, without extensions, IPv6 */
 bool net_l4_find(const uint8_t *frame, uint32_t len, struct net_l4 *l4);
 
-/** net_csum_open - has the sender left the checksum to an offload, with the pseudo header's in it? */
+/** net_csum_open - is the checksum left to an offload, with the pseudo header's in its place? */
 bool net_csum_open(const uint8_t *frame, const struct net_l4 *l4);
 
 /** net_csum_value - what belongs into an open checksum of bytes @start to @len, as it is stored */

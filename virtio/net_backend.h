@@ -67,6 +67,7 @@ struct net_backend;
  * @recv:	  one frame, iov[0] is exactly the header. Never blocks. Returns bytes including the
  *		  header, cut to the iovecs' room; -EAGAIN when nothing is there; another -errno
  *		  when the backend has failed for good.
+ * @stats:	  print counters, each " name=number"; any thread. NULL: there are none.
  * @wait:	  sleep until @epfd is readable, the backend has work, or @timeout ms have passed
  *		  (-1: for ever), and do that work. NULL: @fd says all there is to know.
  */
@@ -77,6 +78,7 @@ struct net_backend_ops {
 	int (*attach)(struct net_backend *be, bool on);
 	int (*send)(struct net_backend *be, const struct iovec *iov, unsigned int n, size_t len);
 	ssize_t (*recv)(struct net_backend *be, const struct iovec *iov, unsigned int n);
+	void (*stats)(struct net_backend *be, FILE *out);
 	void (*wait)(struct net_backend *be, int epfd, int timeout);
 };
 
@@ -86,12 +88,16 @@ struct net_backend_ops {
  * @fd:	      non-blocking, readable: recv() has something; writable: send() can take something. -1
  *	      when there is no such thing; then @wait is set.
  * @next:     the next queue of the same interface: a backend of its own, for the next pair; or NULL
+ * @patient:  its frames wait for the guest's driver; else those from before it are dropped
+ * @refused:  frames from recv() that the device could not hand on; the pair's thread counts them
  */
 struct net_backend {
 	const struct net_backend_ops *ops;
 	uint64_t offloads;
 	int fd;
 	struct net_backend *next;
+	bool patient;
+	uint64_t refused;
 };
 
 /**
@@ -116,6 +122,18 @@ int net_tap_open(const char *name, const char *addr, unsigned int mtu, bool offl
  */
 int net_user_open(const struct opt_multi *hostfwd, unsigned int mtu, struct net_backend **out,
 		  struct err *err);
+
+/**
+ * net_iface_open - share an interface of the host, by libpcap
+ * @offload: tell the guest of open checksums and joined segments, if it agrees to that
+ */
+int net_iface_open(const char *name, bool offload, struct net_backend **out, struct err *err);
+
+/**
+ * net_replay_open - frames from a capture's file; what the guest sends goes nowhere
+ * @speed: "original", "max", "Nx", or NULL for the first
+ */
+int net_replay_open(const char *file, const char *speed, struct net_backend **out, struct err *err);
 
 /**
  * struct net_fwd - a forwarded port, network byte order

@@ -167,8 +167,19 @@ void net_pairs_stop(struct net_dev *nd)
 	store_once(&nd->active, 0);
 }
 
-enum { RX_PACKETS, RX_BYTES, RX_DROPS, RX_WAITS, TX_PACKETS, TX_BYTES, TX_DROPS, TX_WAITS, POLLS,
-       HITS, NSTATS };
+enum {
+	RX_PACKETS,
+	RX_BYTES,
+	RX_DROPS,
+	RX_WAITS,
+	TX_PACKETS,
+	TX_BYTES,
+	TX_DROPS,
+	TX_WAITS,
+	POLLS,
+	HITS,
+	NSTATS
+};
 
 static const char *const stat_names[NSTATS] = {
 	"rx_packets", "rx_bytes", "rx_drops", "rx_no_buffer", "tx_packets",

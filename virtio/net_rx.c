@@ -187,6 +187,12 @@ static void rx_commit(struct net_pair *p, uint32_t len)
 	net_count(&rx->stat_bytes, len);
 }
 
+static void rx_refuse(struct net_pair *p)
+{
+	net_count(&p->rx.stat_drops, 1);
+	net_count(&p->be->refused, 1);
+}
+
 /*
  * A frame of rx->pending bytes did not fit the window. 1: now it does, and is committed; 0: wait
  * for buffers; -ENOBUFS: no buffers will help, it is dropped; -EPROTO.
@@ -206,7 +212,7 @@ static int rx_finish(struct net_pair *p)
 		    rx->bend - rx->bstart < rx->vq->size && rx->end - rx->start <= NET_RING)
 			return 0;
 		rx->pending = 0;
-		net_count(&rx->stat_drops, 1);
+		rx_refuse(p);
 		return -ENOBUFS;
 	}
 	net_iov_write(&rx->iov[rx->start], rx->end - rx->start, rx->inside, rx->spill,
@@ -237,7 +243,7 @@ static ssize_t rx_one(struct net_pair *p)
 	if (n < (ssize_t)(NET_HDR_LEN + NET_FRAME_MIN) ||
 	    n > (ssize_t)(NET_HDR_LEN + NET_FRAME_MAX) ||
 	    !rx_hdr_ok(p->dev, &rx->hdr, n - NET_HDR_LEN)) {
-		net_count(&rx->stat_drops, 1);
+		rx_refuse(p);
 		return 0;
 	}
 	len = n - NET_HDR_LEN;
@@ -318,6 +324,8 @@ void net_rx_drain(struct net_pair *p)
 	struct iovec v[] = { { &p->rx.hdr, NET_HDR_LEN }, { p->rx.spill, NET_FRAME_MAX + 1 } };
 	unsigned int n;
 
+	if (p->be->patient)
+		return;
 	for (n = 0; n < RX_DRAIN_MAX && p->be->ops->recv(p->be, v, ARRAY_SIZE(v)) >= 0; n++)
 		net_count(&p->rx.stat_drops, 1);
 }
@@ -336,6 +344,7 @@ void net_rx_reset(struct net_pair *p, bool give_back)
 	rx->bstart = 0;
 	rx->bend = 0;
 	rx->room = 0;
+	net_count(&p->be->refused, rx->pending > 0); /* what it held is gone */
 	rx->pending = 0;
 	rx->starved = false;
 	rx->kicks = true;

@@ -240,11 +240,12 @@ static int tap_bad_if(const char *name, unsigned int queues, int ret, struct err
 {
 	switch (ret) {
 	case -EPERM:
-		return err_set(err, ret,
-			       "--net tap=%s: no right to use it; that needs CAP_NET_ADMIN, or a "
-			       "tap of your own, made by root with: ip tuntap add mode tap %suser %u "
-			       "name %s",
-			       name, queues > 1 ? "multi_queue " : "", getuid(), name);
+		return err_set(
+			err, ret,
+			"--net tap=%s: no right to use it; that needs CAP_NET_ADMIN, or a "
+			"tap of your own, made by root with: ip tuntap add mode tap %suser %u "
+			"name %s",
+			name, queues > 1 ? "multi_queue " : "", getuid(), name);
 	case -EBUSY:
 		return err_set(err, ret, "--net tap=%s: in use by another program", name);
 	case -EINVAL:
@@ -291,10 +292,11 @@ static int tap_open_queue(const char *name, unsigned int queues, struct err *err
 	if (ret == -EINVAL) {
 		ret = tap_set_if(fd, name, !multi);
 		if (!ret && multi)
-			ret = err_set(err, -EINVAL,
-				      "--net tap=%s: it has one queue, not %u; make it with: ip "
-				      "tuntap add mode tap multi_queue name %s, or leave out queues",
-				      name, queues, name);
+			ret = err_set(
+				err, -EINVAL,
+				"--net tap=%s: it has one queue, not %u; make it with: ip "
+				"tuntap add mode tap multi_queue name %s, or leave out queues",
+				name, queues, name);
 		else if (ret)
 			ret = -EINVAL;
 	}

@@ -157,8 +157,8 @@ static uint64_t net_now_ns(void)
  */
 static unsigned int net_poll(struct net_pair *p, uint64_t ns, struct net_spell *s)
 {
-	uint64_t done = p->rx.stat_packets + p->rx.stat_drops + p->tx.stat_packets +
-			p->tx.stat_drops;
+	uint64_t done =
+		p->rx.stat_packets + p->rx.stat_drops + p->tx.stat_packets + p->tx.stat_drops;
 	uint64_t now = net_now_ns();
 
 	if (done != s->done) {

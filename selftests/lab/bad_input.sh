@@ -166,6 +166,22 @@ bad "capture in a folder that is none" "--net pcap=$d/no/x: " $run --net user,pc
 bad "capture on a folder" "--net pcap=$d/dir: " $run --net user,pcap=$d/dir
 bad "capture on a FIFO" "--net pcap=$d/fifo: " $run --net user,pcap=$d/fifo
 bad "capture with a bad filter" "--net filter" $run --net "user,pcap=$d/cap,filter=frob nicate"
+bad "size of a capture without a number" "pcap-size needs pcap-files" \
+	$run --net user,pcap=$d/cap,pcap-size=1M
+bad "number of captures without a size" "pcap-files needs pcap-size" \
+	$run --net user,pcap=$d/cap,pcap-files=2
+bad "captures of no size" "--net pcap-size" $run --net user,pcap=$d/cap,pcap-size=1K,pcap-files=2
+bad "captures without end" "--net pcap-files" \
+	$run --net user,pcap=$d/cap,pcap-size=1M,pcap-files=1000
+bad "snap length of nothing" "--net pcap-snap" $run --net user,pcap=$d/cap,pcap-snap=0
+bad "snap length without a capture" "pcap-snap needs pcap=" $run --net user,pcap-snap=100
+bad "replay of nothing" "--net replay=$d/none: cannot read it" $run --net replay=$d/none
+bad "replay of a text" "--net replay=$d/text: no capture" $run --net replay=$d/text
+bad "replay of a folder" "--net replay=$d/dir: " $run --net replay=$d/dir
+bad "replay of a FIFO" "--net replay=$d/fifo: not a regular file" $run --net replay=$d/fifo
+bad "replay at no speed" "--net replay-speed: 'fast'" $run --net replay=$d/text,replay-speed=fast
+bad "speed without a replay" "replay-speed is for replay=" $run --net user,replay-speed=max
+bad "an interface that is none" "--net iface: there is no interface 'eth99'" $run --net iface=eth99
 bad "filter without a capture" "filter" $run --net user,filter=tcp
 
 # --- monitor
@@ -199,6 +215,8 @@ ip tuntap add mode tap user root name t2
 state_save
 ktap_case "no right to somebody else's tap" refused "--net tap=t2: .*CAP_NET_ADMIN" \
 	$d/as user "lodge run $run --net tap=t2"
+ktap_case "no right to an interface" refused "--net iface=t2: .*CAP_NET_RAW" \
+	$d/as user "lodge run $run --net iface=t2"
 ip link del t2
 state_save
 ktap_case "no right to a port below 1024" refused "--net hostfwd=.*port 80.*1023" \

@@ -366,7 +366,7 @@ static void disk_full(void)
 	cleanup();
 }
 
-/* With a snap length a record is cut, but tells how long the frame was; the filter saw all of it. */
+/* A snap length cuts a record, which tells how long the frame was; the filter saw all of it. */
 static void snap(void)
 {
 	const struct net_cfg cfg = { .pcap = file,

@@ -346,6 +346,8 @@ static const struct {
 	{ "shadow_evicted", offsetof(struct lodge_stats, shadow_evicted) },
 	{ "syncs", offsetof(struct lodge_stats, syncs) },
 	{ "base_switches", offsetof(struct lodge_stats, base_switches) },
+	{ "shoots", offsetof(struct lodge_stats, shoots) },
+	{ "steal", offsetof(struct lodge_stats, steal) },
 };
 
 static void lite_vcpu_stats(struct accel_vcpu *vcpu, FILE *out)

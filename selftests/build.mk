@@ -56,13 +56,14 @@ $(NETBENCH_ASAN): $(NETBENCH_SRCS:%.c=$(O)/asan/%.o) $(O)/asan/lib/err.o
 	$(Q)$(CC) $(SAN_CFLAGS) -pthread -o $@ $^ -ljansson
 
 # Tests of lite/core name its files in LITE_LINKS_NAME.
-LITE_HC := $(patsubst %,core/%,hypercall hc_mmu hc_memory hc_desc hc_cpu hc_sys event time sched \
-	   init)
+LITE_HC := $(patsubst %,core/%,hypercall hc_mmu hc_memory hc_desc hc_cpu hc_sys hc_event hc_vcpu \
+	   hc_vcpu_init event time sched init)
 LITE_LINKS_lite_hypercall := $(LITE_HC)
 LITE_LINKS_lite_system := $(LITE_HC)
 LITE_LINKS_lite_vcpu := $(LITE_HC)
 LITE_LINKS_lite_event := $(LITE_HC)
-LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_update mmu_audit) user/env_user
+LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_update mmu_shoot mmu_audit) \
+	    user/env_user
 LITE_LINKS_lite_mmu := $(LITE_MMU)
 LITE_LINKS_lite_mmu_random := $(LITE_MMU)
 LITE_TRAP := $(patsubst %,core/%,trap iret emul msr cpuid)

@@ -40,12 +40,13 @@ static u64 m2p[PAGES];
 static struct lite_vm vm;
 static struct lite_vcpu cpu;
 static u64 fake_tsc;
-static unsigned int kicks, sends, last_send;
+static unsigned int kicks, leaves, sends, last_send;
 /* Guest memory answers -EAGAIN (or later_err) at its later'th access from now; 0: never. */
 static unsigned int later, accesses;
 static int later_err;
 static struct {
-	unsigned int updates, preserve, va_updates, pins, unpins, bases, user_bases, flushes, pages;
+	unsigned int updates, preserve, va_updates, pins, unpins, bases, user_bases, flushes, pages,
+		shoots, who;
 	u64 gpa, val, level, gfn;
 } did;
 
@@ -58,6 +59,12 @@ void env_vcpu_kick(struct lite_vcpu *v)
 {
 	(void)v;
 	kicks++;
+}
+
+void env_vcpu_leave(struct lite_vcpu *v)
+{
+	(void)v;
+	leaves++;
 }
 
 void env_port_send(struct lite_vm *v, u32 port)
@@ -178,6 +185,14 @@ int mmu_flush(struct lite_vcpu *v, u64 va)
 	(void)v;
 	did.flushes++;
 	did.pages += va != ~0ull;
+	return 0;
+}
+
+int mmu_shoot(struct lite_vcpu *v, u32 who)
+{
+	(void)v;
+	did.shoots++;
+	did.who = who;
 	return 0;
 }
 

@@ -166,7 +166,9 @@ struct lodge_stats {
 	__u64 syncs; /* leaf tables compared with the guest's */
 	__u64 base_switches;
 	__u64 hypercalls[64]; /* by number, all tiers but the switcher */
-	__u64 reserved[24];
+	__u64 shoots;	      /* times others had to leave the guest for it: TLB shoot-downs */
+	__u64 steal;	      /* ns that the thread has waited for a processor */
+	__u64 reserved[22];
 };
 
 #define LODGE_INFO	_IOR('L', 0, struct lodge_info)

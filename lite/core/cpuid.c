@@ -6,7 +6,7 @@
  * row below, then with the row's bits set. What has no row is zero: a feature of a future processor
  * is hidden until somebody has thought about it. Hidden is what ring 1 cannot use or must not rely
  * on (paging features, MSRs, the local APIC's timer, mitigations by MSR writes, which are the
- * host's business), and what would tell of more than one processor.
+ * host's business), and what the host's processor tells of its neighbours: the guest has its own.
  */
 #include "trap.h"
 
@@ -45,6 +45,7 @@ struct cpuid_row {
 #define L1_OSXSAVE    FEAT(27)
 #define L1_AVX	      (FEAT(12) | FEAT(28) | FEAT(29)) /* FMA, AVX, F16C */
 #define L1_HYPERVISOR FEAT(31)
+#define L1_HTT	      FEAT(28)
 
 /* Leaf 7. ebx: FSGSBASE BMI1 AVX2 FDP BMI2 ERMS FPCSDS AVX512F DQ RDSEED ADX IFMA CLFLUSHOPT CLWB
  * AVX512PF ER CD SHA BW VL. Not SMEP, SMAP, INVPCID, TSX, MPX, RDT, PT, SGX, TSC_ADJUST. */
@@ -69,17 +70,19 @@ struct cpuid_row {
 	~(FEAT(1) | FEAT(3) | FEAT(7) | FEAT(12) | FEAT(13) | FEAT(14) | FEAT(17) | FEAT(26) | \
 	  FEAT(27))
 /* ecx: LAHF ABM SSE4A MISALIGNSSE PREFETCHW; XOP FMA4 with AVX; TBM. */
-#define E1_ECX	   (FEAT(0) | FEAT(5) | FEAT(6) | FEAT(7) | FEAT(8) | FEAT(21) | E1_ECX_AVX)
-#define E1_ECX_AVX (FEAT(11) | FEAT(16))
+#define E1_ECX	      (FEAT(0) | FEAT(5) | FEAT(6) | FEAT(7) | FEAT(8) | FEAT(21) | E1_ECX_AVX)
+#define E1_ECX_AVX    (FEAT(11) | FEAT(16))
+#define E1_CMP_LEGACY FEAT(1)
 
 static const struct cpuid_row row[] = {
 	{ 0x0, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },
 	{ 0x1, SUB_ANY, { ALL, 0xffff, L1_ECX, L1_EDX }, { 0, FEAT(16), L1_HYPERVISOR, 0 } },
 	{ 0x2, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },
-	{ 0x4, SUB_ANY, { 0x00003fff, ALL, ALL, ALL }, { 0 } }, /* one core, one thread */
+	{ 0x4, SUB_ANY, { 0x00003fff, ALL, ALL, ALL }, { 0 } }, /* cpuid_topology() */
 	{ 0x6, SUB_ANY, { 0 }, { FEAT(2), 0, 0, 0 } },		/* a timer that never stops */
 	{ 0x7, 0, { 1, L7_EBX, L7_ECX, L7_EDX }, { 0 } },
 	{ 0x7, 1, { FEAT(4) | FEAT(5) | FEAT(23), 0, 0, 0 }, { 0 } }, /* AVX_VNNI BF16 AVX_IFMA */
+	{ 0xb, SUB_ANY, { 0 }, { 0 } },				      /* cpuid_topology() */
 	{ LEAF_XSAVE, SUB_ANY, { ALL, ALL, ALL, ALL }, { 0 } },	      /* cpuid_xsave() */
 	{ 0x15, SUB_ANY, { ALL, ALL, ALL, 0 }, { 0 } },
 	{ 0x16, SUB_ANY, { ALL, ALL, ALL, 0 }, { 0 } },
@@ -96,6 +99,55 @@ static const struct cpuid_row row[] = {
 	{ 0x8000001d, SUB_ANY, { 0x00003fff, ALL, ALL, ALL }, { 0 } },
 	{ 0x80000021, SUB_ANY, { FEAT(2) | FEAT(6), 0, 0, 0 }, { 0 } }, /* LFENCE, null selectors */
 };
+
+/*
+ * One package of vm->vcpus cores with a thread each; a vCPU's APIC id is its number. A guest with
+ * one vCPU is told nothing of cores.
+ */
+static unsigned int core_bits(const struct lite_vm *vm)
+{
+	unsigned int bits = 0;
+
+	while (1u << bits < vm->vcpus)
+		bits++;
+	return bits;
+}
+
+static void cpuid_topology(const struct lite_vcpu *v, u32 leaf, u32 sub, u32 out[4])
+{
+	unsigned int bits = core_bits(v->vm), cores = v->vm->vcpus;
+
+	if (cores < 2)
+		return;
+	switch (leaf) {
+	case 0x1:
+		out[1] = (out[1] & 0xffff) | cores << 16 | v->id << 24;
+		out[3] |= L1_HTT;
+		break;
+	case 0x4:
+		/* The first two levels are a core's own, the others the package's. */
+		out[0] |= ((1u << bits) - 1) << 26;
+		if (out[0] >> 5 & 7 && (out[0] >> 5 & 7) > 2)
+			out[0] |= ((1u << bits) - 1) << 14;
+		break;
+	case 0xb:
+		out[0] = sub == 1 ? bits : 0;
+		out[1] = sub == 0 ? 1 : sub == 1 ? cores : 0;
+		out[2] = (sub & 0xff) | (sub == 0 ? 1 : sub == 1 ? 2 : 0) << 8;
+		out[3] = v->id;
+		break;
+	case 0x80000001:
+		out[2] |= E1_CMP_LEGACY;
+		break;
+	case 0x80000008:
+		out[2] = bits << 12 | (cores - 1);
+		break;
+	case 0x8000001d:
+		if ((out[0] >> 5 & 7) > 2)
+			out[0] |= (cores - 1) << 14;
+		break;
+	}
+}
 
 static const struct cpuid_row *cpuid_row(u32 leaf, u32 sub)
 {
@@ -218,4 +270,5 @@ void cpuid_guest(const struct lite_vcpu *v, u32 leaf, u32 sub, u32 out[4])
 		cpuid_xsave(xcr0, sub, out);
 	else
 		cpuid_features(xcr0, leaf, sub, out);
+	cpuid_topology(v, leaf, sub, out);
 }

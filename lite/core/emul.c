@@ -8,6 +8,7 @@
  */
 #include "trap.h"
 #include "hypercall.h"
+#include "vsched.h"
 
 #define CR0_SHOWN   0x80050033ull /* PG AM WP NE ET MP PE */
 #define CR4_SHOWN   0x00010620ull /* FSGSBASE OSXMMEXCPT OSFXSR PAE */
@@ -351,9 +352,8 @@ static enum lite_next emul_int(struct lite_vcpu *v, struct insn *in)
 
 static enum lite_next emul_hlt(struct lite_vcpu *v, struct insn *in)
 {
-	vi_mask_set(v, false);
 	done(v, in);
-	return vi_pending(v) ? LITE_RESUME : LITE_BLOCK;
+	return sched_halt(v);
 }
 
 static enum lite_next emul_kernel(struct lite_vcpu *v, struct insn *in, u8 op)

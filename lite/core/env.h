@@ -40,8 +40,11 @@ u64 env_tsc(void);
 /** env_cpuid - the processor's own answer, @out: eax ebx ecx edx */
 void env_cpuid(u32 leaf, u32 sub, u32 out[4]);
 
-/** env_vcpu_kick - @v has something to look at: wake it, or make it leave the guest. Any context */
+/** env_vcpu_kick - @v has something to look at: wake it, or make it leave the guest. Not light */
 void env_vcpu_kick(struct lite_vcpu *v);
+
+/** env_vcpu_leave - full: if @v is in the guest, it leaves soon. Does not wait for it */
+void env_vcpu_leave(struct lite_vcpu *v);
 
 /** env_port_send - full: the guest has sent on a port of the VMM's: signal its eventfd */
 void env_port_send(struct lite_vm *vm, u32 port);

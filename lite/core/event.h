@@ -16,8 +16,20 @@ enum event_port_type { /* lite_port.type */
 /** event_init - ports 1 .. vm->ports_host - 1 become the VMM's; every port is masked */
 void event_init(struct lite_vm *vm);
 
+/** event_raise - raise @port; who has to be kicked is noted in v->kicks. v's own thread */
+void event_raise(struct lite_vcpu *v, u32 port);
+
+/** event_kick - kick those that v->kicks notes. Full tier */
+void event_kick(struct lite_vcpu *v);
+
 /** event_virq_raise - raise the port that the guest has bound to @virq, if any. v's own thread */
 void event_virq_raise(struct lite_vcpu *v, u32 virq);
+
+/** event_clear - @port is not pending any more */
+void event_clear(struct lite_vm *vm, u32 port);
+
+/** event_unmask - unmask @port; if it is pending, its vCPU hears of it. v's own thread */
+void event_unmask(struct lite_vcpu *v, u32 port);
 
 /** event_port_pending - is @port's pending bit set? */
 bool event_port_pending(const struct lite_vm *vm, u32 port);

@@ -134,10 +134,28 @@ u16 segment_safe(const struct lite_vcpu *v, u16 sel)
 	return 0;
 }
 
+int gdt_set(struct lite_vcpu *v, struct lite_vcpu *to, const u64 *gfn, u64 entries)
+{
+	u32 i, nr = (entries + 511) / 512;
+	u64 *gdt = NULL;
+	int err = nr ? lite_gfn_ptr(v, gfn[0], (void **)&gdt) : 0;
+
+	if (err)
+		return err;
+	memset(to->gdt_gfn, 0, sizeof(to->gdt_gfn));
+	for (i = 0; i < nr; i++)
+		to->gdt_gfn[i] = gfn[i];
+	for (i = 0; i < 3; i++)
+		tls_set(to, i,
+			entries * 8 >= TLS_END
+				? __atomic_load_n(&gdt[TLS_FIRST / 8 + i], __ATOMIC_RELAXED)
+				: 0);
+	return 0;
+}
+
 enum lite_next hc_set_gdt(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 {
 	u64 entries = arg[1], gfn[FIRST_RESERVED_GDT_PAGE];
-	u64 *gdt = NULL;
 	u32 i, nr;
 	int err;
 
@@ -150,20 +168,7 @@ enum lite_next hc_set_gdt(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 	for (i = 0; i < nr; i++)
 		if (!lite_frame(v->vm, gfn[i], NULL))
 			return hc_done(-EINVAL, ret);
-	if (nr) {
-		err = lite_gfn_ptr(v, gfn[0], (void **)&gdt);
-		if (err)
-			return hc_done(err, ret);
-	}
-	memset(v->gdt_gfn, 0, sizeof(v->gdt_gfn));
-	for (i = 0; i < nr; i++)
-		v->gdt_gfn[i] = gfn[i];
-	for (i = 0; i < 3; i++)
-		tls_set(v, i,
-			entries * 8 >= TLS_END
-				? __atomic_load_n(&gdt[TLS_FIRST / 8 + i], __ATOMIC_RELAXED)
-				: 0);
-	return hc_done(0, ret);
+	return hc_done(gdt_set(v, v, gfn, entries), ret);
 }
 
 enum lite_next hc_update_descriptor(struct lite_vcpu *v, const u64 arg[5], u64 *ret)

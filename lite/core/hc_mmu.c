@@ -20,6 +20,24 @@ static int machphys_update(struct lite_vm *vm, u64 mfn, u64 pfn)
 	return 0;
 }
 
+/* A bitmap of vCPUs in guest memory, read as Xen does, by the word. */
+static int flush_who(struct lite_vcpu *v, u64 va, u32 *who)
+{
+	u64 mask;
+	int err = mmu_read(v, &mask, va, sizeof(mask));
+
+	*who = mask;
+	return err;
+}
+
+/* This vCPU forgets by having left the guest. What one more call repeats is harmless. */
+static int flush(struct lite_vcpu *v, u64 va, u32 who)
+{
+	int err = mmu_flush(v, va);
+
+	return err || !who ? err : mmu_shoot(v, who);
+}
+
 static int mmu_update_one(struct lite_vcpu *v, const struct mmu_update *u)
 {
 	u64 gpa = u->ptr & ~3ull;
@@ -84,21 +102,27 @@ enum lite_next hc_mmu_update(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 
 enum lite_next hc_update_va_mapping(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 {
-	u64 va = arg[0], flags = arg[2];
-	int err;
+	u64 va = arg[0], flags = arg[2], map = flags & ~UVMF_FLUSHTYPE_MASK;
+	u32 who = 0;
+	int err = 0;
 
 	if (!lite_va_ok(va, 1))
 		return hc_done(-EINVAL, ret);
-	err = mmu_update_va(v, va, arg[1]);
+	if (map == UVMF_ALL)
+		who = ~0u;
+	else if (flags & UVMF_FLUSHTYPE_MASK && map != UVMF_LOCAL)
+		err = flush_who(v, map, &who);
+	if (!err)
+		err = mmu_update_va(v, va, arg[1]);
 	if (err)
 		return hc_done(err, ret);
 	/* Repeating the above is harmless should the flush have to wait: it is the same value. */
 	switch (flags & UVMF_FLUSHTYPE_MASK) {
 	case UVMF_TLB_FLUSH:
-		err = mmu_flush(v, ~0ull);
+		err = flush(v, ~0ull, who);
 		break;
 	case UVMF_INVLPG:
-		err = mmu_flush(v, va);
+		err = flush(v, va, who);
 		break;
 	}
 	return hc_done(err, ret);
@@ -148,6 +172,8 @@ static int new_user_base(struct lite_vcpu *v, u64 gfn)
 static int mmuext_one(struct lite_vcpu *v, const struct mmuext_op *op)
 {
 	u64 va = op->arg1.linear_addr, gfn = op->arg1.mfn;
+	u32 who = 0;
+	int err;
 
 	switch (op->cmd) {
 	case MMUEXT_PIN_L1_TABLE:
@@ -162,13 +188,19 @@ static int mmuext_one(struct lite_vcpu *v, const struct mmuext_op *op)
 	case MMUEXT_NEW_USER_BASEPTR:
 		return new_user_base(v, gfn);
 	case MMUEXT_TLB_FLUSH_LOCAL:
-	case MMUEXT_TLB_FLUSH_MULTI:
-	case MMUEXT_TLB_FLUSH_ALL:
 		return mmu_flush(v, ~0ull);
+	case MMUEXT_TLB_FLUSH_ALL:
+		return flush(v, ~0ull, ~0u);
+	case MMUEXT_TLB_FLUSH_MULTI:
+		err = flush_who(v, (u64)op->arg2.vcpumask.p, &who);
+		return err ? err : flush(v, ~0ull, who);
 	case MMUEXT_INVLPG_LOCAL:
-	case MMUEXT_INVLPG_MULTI:
-	case MMUEXT_INVLPG_ALL:
 		return lite_va_ok(va, 1) ? mmu_flush(v, va) : 0;
+	case MMUEXT_INVLPG_ALL:
+		return lite_va_ok(va, 1) ? flush(v, va, ~0u) : 0;
+	case MMUEXT_INVLPG_MULTI:
+		err = flush_who(v, (u64)op->arg2.vcpumask.p, &who);
+		return err || !lite_va_ok(va, 1) ? err : flush(v, va, who);
 	case MMUEXT_SET_LDT:
 		return op->arg2.nr_ents ? -EINVAL : 0;
 	case MMUEXT_FLUSH_CACHE: /* no device reads guest memory past the caches */

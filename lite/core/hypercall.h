@@ -66,12 +66,23 @@ enum lite_next hc_xen_version(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
 enum lite_next hc_console_io(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
 enum lite_next hc_vm_assist(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
 enum lite_next hc_lodge(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
-/* event.c */
+/* hc_event.c */
 enum lite_next hc_event_channel_op(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
 /* sched.c */
 enum lite_next hc_sched_op(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
-enum lite_next hc_vcpu_op(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
 enum lite_next hc_set_timer_op(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
+/* hc_vcpu.c */
+enum lite_next hc_vcpu_op(struct lite_vcpu *v, const u64 arg[5], u64 *ret);
+
+/** vcpu_initialise - VCPUOP_initialise of @to by @v; full tier. 0 or -errno, -EAGAIN among them */
+int vcpu_initialise(struct lite_vcpu *v, struct lite_vcpu *to, u64 va);
+
+/**
+ * gdt_set - @to's GDT is @entries in frames @gfn, which are the guest's
+ *
+ * @to is @v or parked. 0, or -EAGAIN and nothing has changed.
+ */
+int gdt_set(struct lite_vcpu *v, struct lite_vcpu *to, const u64 *gfn, u64 entries);
 
 /**
  * debugreg_set, debugreg_get - DR0..DR3, DR6, DR7 as the guest's kernel sees them

@@ -19,6 +19,8 @@
 void lite_vm_init(struct lite_vm *vm)
 {
 	lite_unlock(&vm->lock);
+	lite_unlock(&vm->event_lock);
+	lite_unlock(&vm->up_lock);
 	vm->port_next = 1;
 }
 
@@ -83,7 +85,10 @@ void lite_vcpu_init(struct lite_vcpu *v, struct lite_vm *vm, u32 id)
 	v->r.rflags = RFLAGS_FIXED;
 	debugreg_set(v, 6, 0);
 	debugreg_set(v, 7, 0);
-	v->run_state = RUNSTATE_running;
+	/* The first one is up; the guest sets the others up. */
+	v->initialised = !id;
+	v->down = v->parked = id;
+	v->run_state = id ? RUNSTATE_offline : RUNSTATE_running;
 	v->run_since = lite_time_now(vm);
 	if (vm->shared)
 		sched_vcpu_info_init(v);
@@ -135,8 +140,13 @@ int lite_state_set(struct lite_vcpu *v, const struct lodge_state *s)
 {
 	struct lite_regs *r = &v->r;
 
-	if (!state_ok(v, s) || debugregs_set(v, s))
+	if (!state_ok(v, s))
 		return -EINVAL;
+	lite_lock(&v->vm->up_lock); /* not while another vCPU initialises it */
+	if (debugregs_set(v, s)) {
+		lite_unlock(&v->vm->up_lock);
+		return -EINVAL;
+	}
 	r->rax = s->rax;
 	r->rbx = s->rbx;
 	r->rcx = s->rcx;
@@ -166,14 +176,21 @@ int lite_state_set(struct lite_vcpu *v, const struct lodge_state *s)
 	v->fs = s->fs;
 	v->gs = s->gs;
 	v->kernel_sp = s->kernel_sp;
+	/* Pairs with those who look whether a shadow root is in use. */
+	lite_lock(&v->vm->lock);
 	v->kroot = s->root >> 12;
 	v->uroot = s->user_root >> 12;
+	lite_unlock(&v->vm->lock);
 	v->cr2 = s->cr2;
 	v->want = LITE_WANT_NONE;
 	v->multi_done = 0;
 	v->batch_done = 0;
 	v->io_pending = false;
 	v->changed = LITE_CH_ALL;
+	v->initialised = true;
+	v->parked = false;
+	__atomic_store_n(&v->down, false, __ATOMIC_RELEASE);
+	lite_unlock(&v->vm->up_lock);
 	return 0;
 }
 

@@ -37,6 +37,10 @@ enum lite_next iret_hypercall(struct lite_vcpu *v)
 		r->r11 = f.r11;
 	}
 	r->rax = f.rax;
+	if (v->nmi_masked) {
+		v->nmi_masked = false;
+		v->changed |= LITE_CH_TRAPS;
+	}
 	vi_mask_set(v, !(f.rflags & FLAG_IF));
 	v->stats.hypercalls[__HYPERVISOR_iret]++;
 	return LITE_RESUME;

@@ -2,10 +2,12 @@
 /*
  * The hypervisor's own objects, and what lite/linux (or lite/user) calls of the core.
  *
- * A vCPU's fields belong to its thread. A VM's mmu belongs to who holds vm->lock; the event channel
- * tables have no lock: see event.c. The core runs either in a light exit (LITE_LIGHT: interrupts
- * off, guest's IDT) or in the full tier; lite_vcpu.tier says which, and what cannot be done in a
- * light exit makes lite_handle() return LITE_FULL before anything has changed.
+ * A vCPU's fields belong to its thread, unless they say otherwise. A VM's mmu belongs to who holds
+ * vm->lock, the table of event channels to vm->event_lock, which vCPUs are up to vm->up_lock,
+ * outside of vm->lock. The core runs either in a light exit (LITE_LIGHT: interrupts off, guest's
+ * IDT) or in the full tier; lite_vcpu.tier says which, and what cannot be done in a light exit has
+ * lite_handle() return LITE_FULL before anything has changed. A light exit never waits: neither for
+ * a lock beyond a few tries nor for another vCPU.
  */
 #ifndef LITE_LITE_H
 #define LITE_LITE_H
@@ -20,7 +22,7 @@
 #define LITE_HOLE_START 0xffff800000000000ull
 #define LITE_HOLE_END	0xffff880000000000ull
 
-#define LITE_VCPUS_MAX 1
+#define LITE_VCPUS_MAX 8
 
 /* Selectors in the switcher's GDT; the first three are Linux's own. */
 #define LITE_USER_CS32 0x23
@@ -74,6 +76,7 @@ enum lite_next {
 	LITE_WANT,   /* satisfy lite_vcpu.want in the full tier, call again with the same vec; with
 			LITE_WANT_NONE: a long batch lets the host have its turn */
 	LITE_BLOCK,  /* sleep until an event, the timer or a signal, then lite_prepare() */
+	LITE_DOWN,   /* sleep until lite_park() says that the vCPU is up, then lite_prepare() */
 	LITE_EXIT,   /* to the VMM: lite_vcpu.exit is filled */
 	LITE_DEAD,   /* lite_vm.why is set; exit is filled (LODGE_EXIT_KILLED) */
 };
@@ -132,9 +135,20 @@ enum lite_callback { /* Xen's CALLBACKTYPE_* */
 #define LITE_CH_DEBUG (1 << 5) /* dr[], dr7 */
 #define LITE_CH_ALL   0x3f
 
+/**
+ * struct lite_vcpu - a virtual processor
+ * @guest_seq: odd while it is in the guest, or about to be: then its processor may hold
+ *	       translations of before. Its thread writes it (lite_guest_cross()), all read it
+ * @down, @parked, @initialised: under vm->up_lock; @down is also read without. Who finds a vCPU
+ *	       parked may change what otherwise belongs to its thread
+ * @kicks:     vCPUs that have to be told of something, a bit each: done in the full tier
+ */
 struct lite_vcpu {
 	struct lite_vm *vm;
 	u32 id;
+	u32 guest_seq;
+	bool initialised, down, parked;
+	u32 kicks;
 	enum lite_tier tier;
 	struct lite_regs r;
 	u64 cr2;     /* the processor's, of the exit that is being handled */
@@ -163,8 +177,13 @@ struct lite_vcpu {
 	u64 runstate_va; /* where the guest wants its run states told; 0: nowhere. sched.c */
 	u64 run_since, run_time[4];
 	u32 run_state;	   /* RUNSTATE_* since run_since */
+	u64 stolen;	   /* ns that its thread has waited for a processor, not told yet */
 	u32 poll;	   /* atomic; enum sched_poll_state, vsched.h */
-	u16 virq_port[24]; /* by VIRQ_*; 0: not bound */
+	u32 poll_port;	   /* 0: any */
+	u64 poll_until;	   /* ns of guest time; 0: no limit */
+	bool nmi_pending;  /* atomic: VCPUOP_send_nmi */
+	bool nmi_masked;   /* until the next iret; the switcher leaves that to the core */
+	u16 virq_port[24]; /* by VIRQ_*; 0: not bound. Written under vm->event_lock */
 
 	enum lite_want want;
 	u64 want_gfn;
@@ -177,6 +196,7 @@ struct lite_vcpu {
 	struct lodge_stats stats;
 };
 
+/** struct lite_port - an event channel; written under vm->event_lock, read without */
 struct lite_port {
 	u8 type; /* event.h */
 	u8 vcpu;
@@ -193,6 +213,7 @@ struct lite_port {
  */
 struct lite_vm {
 	struct lite_lock lock; /* mmu */
+	struct lite_lock event_lock, up_lock;
 	u64 dmap;
 	u64 hole_va;
 	u64 phys_bits; /* of the processor */
@@ -208,6 +229,7 @@ struct lite_vm {
 	u64 bus_gpa;		    /* for LODGE_HC_BUS; 0: none */
 	u32 ports_host;
 	u32 port_next;
+	u32 polling; /* vCPUs in SCHEDOP_poll, a bit each; atomic */
 	struct lite_port port[LODGE_PORTS_MAX];
 	u64 tsc0;
 	u32 tsc_mul;
@@ -216,6 +238,7 @@ struct lite_vm {
 	u32 wall_nsec;
 	u64 xcr0;      /* state components that the guest may use */
 	bool has_smap; /* CR4.SMAP is on */
+	bool dying;    /* somebody writes why; atomic */
 	bool dead;
 	char why[256];
 };
@@ -236,6 +259,40 @@ enum lite_next lite_handle(struct lite_vcpu *v);
  * Return: LITE_RESUME, LITE_WANT, LITE_DEAD (or LITE_FULL in a light exit).
  */
 enum lite_next lite_prepare(struct lite_vcpu *v);
+
+/**
+ * lite_park - a vCPU's thread has seen LITE_DOWN: is it still so?
+ *
+ * While this says true, and the thread sleeps, other vCPUs may set this one up. Full tier.
+ */
+bool lite_park(struct lite_vcpu *v);
+
+/** lite_deadline - when a blocked vCPU has to look again, ns of guest time; 0: never */
+u64 lite_deadline(const struct lite_vcpu *v);
+
+/**
+ * lite_guest_cross - @v is about to enter the guest, or has just left it: its own thread
+ *
+ * On the way in, the change of page tables that follows orders this before all that the processor
+ * does with them (pairs with mmu_shoot()); on the way out, it is on the host's again.
+ */
+static inline void lite_guest_cross(struct lite_vcpu *v)
+{
+	__atomic_store_n(&v->guest_seq, v->guest_seq + 1, __ATOMIC_RELEASE);
+}
+
+/** lite_in_guest - @v is in the guest, or about to be; its own thread, or after a barrier */
+static inline bool lite_in_guest(const struct lite_vcpu *v)
+{
+	return __atomic_load_n(&v->guest_seq, __ATOMIC_ACQUIRE) & 1;
+}
+
+/** lite_vcpu_of - vCPU @id, or NULL. Any context */
+static inline struct lite_vcpu *lite_vcpu_of(const struct lite_vm *vm, u64 id)
+{
+	/* Pairs with lite_vcpu_init(). */
+	return id < LITE_VCPUS_MAX ? __atomic_load_n(&vm->vcpu[id], __ATOMIC_ACQUIRE) : NULL;
+}
 
 /** lite_complete_io - the VMM's answer to a PIO read */
 void lite_complete_io(struct lite_vcpu *v, u32 data);

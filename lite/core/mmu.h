@@ -11,6 +11,10 @@
  * changed by hypercalls, which change the shadow as well, or by writes through a read-only mapping,
  * which fault; then the leaf table goes out of sync, writable, until the next flush.
  *
+ * Several vCPUs: what one changes, another's processor may have cached. mmu_shoot.c makes sure that
+ * no page is reused while a processor can still walk it, and that a table that is compared can not
+ * be written any more. All else is up to the guest, which asks for flushes: mmu_shoot().
+ *
  * Results: 0; -EFAULT, -EINVAL: the guest's fault; -EAGAIN: v->want says what is missing; -EBUSY.
  */
 #ifndef LITE_MMU_H
@@ -39,7 +43,10 @@ struct lite_spage;
  * @cache:	shadow pages survive a change of root
  * @hyp_pa:	per vCPU: the PML3 page for root slot 256, from the environment (0 with 5 levels)
  * @spare:	more pages given up: a list through their first words; the mmu takes them back
- * @unsync:	tables that are mapped writable against the guest's will
+ * @unsync:	tables that are mapped writable against the guest's will, or were a moment ago
+ * @unsync_seq:	guest_seq of who may still have such a mapping though it is in no table
+ * @limbo:	shadow pages whose table a processor may still walk: a list by lite_spage.next
+ * @limbo_old:	the same, of before; free when nobody is at @limbo_seq any more
  */
 struct lite_mmu {
 	struct lite_spage *spage;
@@ -58,6 +65,9 @@ struct lite_mmu {
 		u32 link; /* shadow page << 9 | entry that maps it; 0: gone */
 	} unsync[MMU_UNSYNC_MAX];
 	u32 unsyncs;
+	u32 unsync_seq[LITE_VCPUS_MAX];
+	u32 limbo, limbo_old, limbos;
+	u32 limbo_seq[LITE_VCPUS_MAX];
 };
 
 /** mmu_spage_size - bytes of one entry of lite_mmu.spage; the environment allocates the table */
@@ -108,6 +118,15 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user);
 /** mmu_flush - the guest asked for a flush: leaf tables out of sync are compared. @va: one page or
  * ~0 for all */
 int mmu_flush(struct lite_vcpu *v, u64 va);
+
+/**
+ * mmu_shoot - the vCPUs in @who, a bit each, forget what their processors have cached
+ *
+ * That is, those that are in the guest leave it, since entering it flushes. When this returns 0,
+ * none of them uses a translation of before the call. Takes no lock, and may be called with
+ * vm->lock held: a vCPU in the guest leaves it without any.
+ */
+int mmu_shoot(struct lite_vcpu *v, u32 who);
 
 /**
  * mmu_read, mmu_write - copy from or to guest virtual memory as the guest's kernel would access it,

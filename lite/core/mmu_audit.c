@@ -176,13 +176,19 @@ static void audit_counts(struct audit *a)
 {
 	struct lite_vm *vm = a->vm;
 	struct lite_mmu *m = &vm->mmu;
-	u32 i, live = 0, unused = 0;
+	u32 i, live = 0, unused = 0, limbo = 0;
 
 	for (i = 1; i < m->spages_max; i++)
 		live += m->spage[i].in_use;
 	for (i = m->free_head; i && unused < m->spages_max; i = m->spage[i].next)
 		unused++;
-	if (live != m->spages || live + unused != m->spages_max - 1)
+	for (i = m->limbo; i && limbo < m->spages_max; i = m->spage[i].next)
+		limbo++;
+	for (i = m->limbo_old; i && limbo < m->spages_max; i = m->spage[i].next)
+		limbo++;
+	if (limbo != m->limbos)
+		audit_bad(a, "shadow pages that wait do not add up: ", limbo, 0);
+	if (live != m->spages || live + unused + limbo != m->spages_max - 1)
 		audit_bad(a, "live and free shadow pages do not add up: ", live, unused);
 	if (a->upper != a->links)
 		audit_bad(a, "entries and links do not add up: ", (u32)a->upper, 0);

@@ -51,7 +51,7 @@ static u32 build_path(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 		u32 child = spage_find(vm, w->gfn[level - 1], level - 1, 0);
 
 		if (t[idx] && child && (t[idx] & PTE_FRAME) == vm->mmu.spage[child].pa) {
-			t[idx] = vm->mmu.spage[child].pa | flags;
+			mmu_store(&t[idx], vm->mmu.spage[child].pa | flags);
 			vm->mmu.spage[child].used = true;
 		} else {
 			/* First, as it may release shadow pages of the levels below. */
@@ -106,19 +106,6 @@ static bool may_access(const struct lite_vcpu *v, const struct mmu_walk *w, u64 
 	return !(err & ERR_I) || (!(any & PTE_NX) && !(v->kernel && (all & PTE_U)));
 }
 
-static void unsync_add(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, u32 link)
-{
-	struct lite_mmu *m = &v->vm->mmu;
-	u32 i;
-
-	f->flags |= FRAME_UNSYNC;
-	for (i = 0; i < m->unsyncs; i++)
-		if (m->unsync[i].gfn == gfn && m->unsync[i].link == link)
-			return;
-	m->unsync[m->unsyncs].gfn = gfn;
-	m->unsync[m->unsyncs++].link = link;
-}
-
 /* One attempt. 1: entries changed meanwhile, again. *@present: what the guest's error code says */
 static int fault_once(struct lite_vcpu *v, u64 va, u64 err, enum mmu_result *res, bool *present)
 {
@@ -157,15 +144,18 @@ static int fault_once(struct lite_vcpu *v, u64 va, u64 err, enum mmu_result *res
 	if (!mmu_walk_mark(&w, (err & ERR_W) && !ptwr))
 		return 1;
 
-	if (ptwr && vm->mmu.unsyncs == MMU_UNSYNC_MAX)
-		mmu_sync(v);
+	if (ptwr && vm->mmu.unsyncs == MMU_UNSYNC_MAX) {
+		ret = mmu_sync(v);
+		if (ret)
+			return ret;
+	}
 	*res = MMU_FIXED;
 	leaf = build_path(v, va, &w);
 	idx = mmu_index(va, 1);
 	spte = leaf_spte(vm, w.e[1]);
 	if (ptwr) {
 		spte |= PTE_W | PTE_D;
-		unsync_add(v, f, gfn, leaf << 9 | idx);
+		unsync_add(vm, f, gfn, leaf << 9 | idx);
 	}
 	spage_set_leaf(vm, leaf, idx, spte);
 	v->stats.fills++;

@@ -10,8 +10,9 @@
  * page of the parent's table, at the entry's own index; its name (link id) is the parent's index
  * << 9 | the entry's. So unlinking needs neither a search nor memory.
  *
- * Page tables that are given up are reused at once: a guest that exits to the hypervisor has left
- * its CR3, and entering it loads CR3, without PGE. With one vCPU no TLB can still hold them.
+ * A guest that exits to the hypervisor has left its CR3, and entering it loads CR3, without PGE. So
+ * tables that are given up are reused at once if no other vCPU is in the guest, and else when each
+ * of those has left it (mmu_shoot.c).
  */
 #ifndef LITE_MMU_INT_H
 #define LITE_MMU_INT_H
@@ -36,6 +37,11 @@
 /* What one operation may take: a path from the root, three of its four tables with companions. */
 #define MMU_RESERVE_PAGES  8
 #define MMU_RESERVE_SPAGES 4
+
+/* Shadow pages that wait for vCPUs to leave the guest; from there on they are made to. */
+#define MMU_LIMBO_MAX 256u
+
+#define MMU_LIGHT_TRIES 64 /* for a lock in a light exit */
 
 /**
  * struct mmu_link - a present upper entry in its child's list of parents
@@ -69,6 +75,12 @@ static inline u64 mmu_load(const u64 *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
+/* A processor may be walking the table. */
+static inline void mmu_store(u64 *p, u64 e)
+{
+	__atomic_store_n(p, e, __ATOMIC_RELEASE);
+}
+
 static inline u64 *spage_table(const struct lite_vm *vm, const struct lite_spage *sp)
 {
 	return lite_ptr(vm, sp->pa);
@@ -79,6 +91,12 @@ static inline unsigned int mmu_index(u64 va, unsigned int level)
 	return (va >> (3 + 9 * level)) & 511;
 }
 
+/* How many shadow pages of one gfn and @level there can be: roots are a vCPU's own. */
+static inline unsigned int mmu_roles(const struct lite_vm *vm, unsigned int level)
+{
+	return level == 4 ? vm->vcpus : 1;
+}
+
 static inline bool root_hole(unsigned int level, unsigned int idx)
 {
 	return level == 4 && idx >= ROOT_HOLE_FIRST && idx <= ROOT_HOLE_LAST;
@@ -86,9 +104,17 @@ static inline bool root_hole(unsigned int level, unsigned int idx)
 
 static inline int mmu_lock(struct lite_vcpu *v)
 {
-	if (v->tier == LITE_LIGHT)
-		return lite_trylock(&v->vm->lock) ? 0 : -EBUSY;
-	lite_lock(&v->vm->lock);
+	unsigned int tries;
+
+	if (v->tier != LITE_LIGHT) {
+		lite_lock(&v->vm->lock);
+		return 0;
+	}
+	for (tries = 0; !lite_trylock(&v->vm->lock); tries++) {
+		if (tries == MMU_LIGHT_TRIES)
+			return -EBUSY;
+		__builtin_ia32_pause();
+	}
 	return 0;
 }
 
@@ -129,6 +155,26 @@ bool spage_is_root(const struct lite_vm *vm, const struct lite_spage *sp);
 /** mmu_reserve - pages and table entries for one operation, by eviction if need be; or -EAGAIN */
 int mmu_reserve(struct lite_vcpu *v);
 
+/** page_put - a page that nobody walks: to the pool, or the environment frees it. Never fails */
+void page_put(struct lite_vm *vm, u64 pa);
+
+/* mmu_shoot.c */
+
+/** limbo_put - shadow page @index, in no table or list, can be made anew when it is safe */
+void limbo_put(struct lite_vm *vm, u32 index);
+
+/** limbo_settle - take back what nobody can walk any more. Does not wait */
+void limbo_settle(struct lite_vm *vm);
+
+/** unsync_stale - a writable mapping of a table has gone, but perhaps not from all processors */
+void unsync_stale(struct lite_vm *vm);
+
+/** unsync_who - the vCPUs that may still have such a mapping; @live: there is one in a table */
+u32 unsync_who(struct lite_vm *vm, bool live);
+
+/** shoot_others - some vCPU but @v (may be NULL) is in the guest; tables were changed before */
+bool shoot_others(const struct lite_vm *vm, const struct lite_vcpu *v);
+
 /* mmu_walk.c */
 
 /**
@@ -164,8 +210,11 @@ u64 leaf_spte(struct lite_vm *vm, u64 e);
 
 /* mmu_update.c */
 
-/** mmu_sync - out-of-sync tables are read-only again, and agree with their shadows */
-void mmu_sync(struct lite_vcpu *v);
+/** mmu_sync - out-of-sync tables are read-only again, and agree with their shadows; or -EBUSY */
+int mmu_sync(struct lite_vcpu *v);
+
+/** unsync_add - table @gfn may be written unseen, by entry @link; there is room */
+void unsync_add(struct lite_vm *vm, struct lite_frame *f, u64 gfn, u32 link);
 
 /** upper_flags - what the shadow of the guest's upper entry @e has besides the child's address */
 static inline u64 upper_flags(u64 e)

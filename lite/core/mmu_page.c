@@ -40,6 +40,11 @@ void mmu_fini(struct lite_vm *vm, void (*put)(void *arg, u64 pa), void *arg)
 			put(arg, m->spage[i].links);
 		m->spage[i].in_use = false;
 	}
+	for (i = m->limbo; i; i = m->spage[i].next)
+		put(arg, m->spage[i].pa);
+	for (i = m->limbo_old; i; i = m->spage[i].next)
+		put(arg, m->spage[i].pa);
+	m->limbo = m->limbo_old = m->limbos = 0;
 	while (m->pooled)
 		put(arg, m->pool[--m->pooled]);
 	while (m->trashed)
@@ -57,7 +62,7 @@ void mmu_fini(struct lite_vm *vm, void (*put)(void *arg, u64 pa), void *arg)
 /* ---- pages ---- */
 
 /* Never fails, so that a release of thousands of tables cannot stop half way. */
-static void page_put(struct lite_vm *vm, u64 pa)
+void page_put(struct lite_vm *vm, u64 pa)
 {
 	struct lite_mmu *m = &vm->mmu;
 
@@ -164,7 +169,7 @@ void spage_link(struct lite_vm *vm, u32 parent, unsigned int idx, u32 child, u64
 	if (l->next)
 		link_ptr(vm, l->next)->prev = id;
 	c->parents = id;
-	spage_table(vm, p)[idx] = c->pa | flags;
+	mmu_store(&spage_table(vm, p)[idx], c->pa | flags);
 	p->present++;
 }
 
@@ -177,7 +182,7 @@ void spage_unlink(struct lite_vm *vm, u32 parent, unsigned int idx)
 
 	if (!spage_table(vm, p)[idx] || root_hole(p->level, idx))
 		return;
-	spage_table(vm, p)[idx] = 0;
+	mmu_store(&spage_table(vm, p)[idx], 0);
 	p->present--;
 	if (l->next)
 		link_ptr(vm, l->next)->prev = l->prev;
@@ -201,7 +206,7 @@ void spage_set_leaf(struct lite_vm *vm, u32 index, unsigned int idx, u64 spte)
 	u64 *t = spage_table(vm, sp);
 
 	sp->present += !!spte - !!t[idx];
-	t[idx] = spte;
+	mmu_store(&t[idx], spte);
 }
 
 void spage_empty(struct lite_vm *vm, u32 index, unsigned int first, unsigned int last)
@@ -237,20 +242,22 @@ void spage_release(struct lite_vm *vm, u32 index)
 		struct lite_spage *p = &m->spage[id >> 9];
 
 		sp->parents = link_ptr(vm, id)->next;
-		spage_table(vm, p)[id & 511] = 0;
+		mmu_store(&spage_table(vm, p)[id & 511], 0);
 		p->present--;
 	}
 	spage_empty(vm, index, 0, 512);
-	for (i = 0; sp->level == 1 && i < m->unsyncs; i++)
-		if (m->unsync[i].link >> 9 == index)
-			m->unsync[i].link = 0;
+	for (i = 0; sp->level == 1 && i < m->unsyncs; i++) {
+		if (m->unsync[i].link >> 9 != index)
+			continue;
+		m->unsync[i].link = 0;
+		unsync_stale(vm);
+	}
 
-	page_put(vm, sp->pa);
+	/* No processor has ever walked the companion. */
 	if (sp->links)
 		page_put(vm, sp->links);
-	*sp = (struct lite_spage){ .next = m->free_head };
-	m->free_head = index;
 	m->spages--;
+	limbo_put(vm, index);
 }
 
 void spage_drop_gfn(struct lite_vm *vm, u64 gfn)
@@ -260,7 +267,7 @@ void spage_drop_gfn(struct lite_vm *vm, u64 gfn)
 
 	/* From above: what a release takes along is of lower levels. */
 	for (level = 4; level >= 1; level--) {
-		for (role = 0; role < (level == 4 ? LITE_VCPUS_MAX : 1); role++) {
+		for (role = 0; role < mmu_roles(vm, level); role++) {
 			i = spage_find(vm, gfn, level, role);
 			if (!i)
 				continue;
@@ -300,6 +307,7 @@ u32 mmu_evict(struct lite_vm *vm, u32 n)
 	u32 before, left;
 
 	lite_lock(&vm->lock);
+	limbo_settle(vm);
 	spare_settle(vm);
 	before = vm->mmu.spages;
 	left = before > n ? before - n : 0;
@@ -315,11 +323,21 @@ int mmu_reserve(struct lite_vcpu *v)
 	struct lite_vm *vm = v->vm;
 	struct lite_mmu *m = &vm->mmu;
 	u32 before = m->spages;
+	int err;
 
+	if (m->limbos)
+		limbo_settle(vm);
 	while (m->spages + MMU_RESERVE_SPAGES > m->spages_max - 1)
 		if (!evict_one(vm))
 			return -EINVAL;
 	v->stats.shadow_evicted += before - m->spages;
+	if (m->limbos > MMU_LIMBO_MAX ||
+	    m->spages + m->limbos + MMU_RESERVE_SPAGES > m->spages_max - 1) {
+		err = mmu_shoot(v, ~0u);
+		if (err)
+			return err;
+		limbo_settle(vm);
+	}
 	spare_settle(vm);
 	if (m->pooled >= MMU_RESERVE_PAGES)
 		return 0;

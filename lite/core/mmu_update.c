@@ -32,7 +32,7 @@ static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
 
 	/* From above, and looked up anew: unlinking may release shadow pages of lower levels. */
 	for (level = 4; level >= 1; level--) {
-		for (role = 0; role < (level == 4 ? LITE_VCPUS_MAX : 1); role++) {
+		for (role = 0; role < mmu_roles(vm, level); role++) {
 			u32 i = spage_find(vm, gfn, level, role);
 			u64 *t;
 
@@ -54,16 +54,40 @@ static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
 	}
 }
 
-void mmu_sync(struct lite_vcpu *v)
+void unsync_add(struct lite_vm *vm, struct lite_frame *f, u64 gfn, u32 link)
 {
-	struct lite_vm *vm = v->vm;
 	struct lite_mmu *m = &vm->mmu;
 	u32 i;
 
-	/* No table is compared while it can still be written. */
+	f->flags |= FRAME_UNSYNC;
 	for (i = 0; i < m->unsyncs; i++)
-		if (m->unsync[i].link)
-			spage_set_leaf(vm, m->unsync[i].link >> 9, m->unsync[i].link & 511, 0);
+		if (m->unsync[i].gfn == gfn && m->unsync[i].link == link)
+			return;
+	m->unsync[m->unsyncs].gfn = gfn;
+	m->unsync[m->unsyncs++].link = link;
+}
+
+int mmu_sync(struct lite_vcpu *v)
+{
+	struct lite_vm *vm = v->vm;
+	struct lite_mmu *m = &vm->mmu;
+	bool live = false;
+	u32 i;
+	int err;
+
+	if (!m->unsyncs)
+		return 0;
+	/* No table is compared while it can still be written, by whichever processor. */
+	for (i = 0; i < m->unsyncs; i++) {
+		if (!m->unsync[i].link)
+			continue;
+		spage_set_leaf(vm, m->unsync[i].link >> 9, m->unsync[i].link & 511, 0);
+		live = true;
+	}
+	/* The links stay until this succeeds: a second call does all of it again. */
+	err = vm->vcpus < 2 ? 0 : mmu_shoot(v, unsync_who(vm, live));
+	if (err)
+		return err;
 	while (m->unsyncs) {
 		u64 gfn = m->unsync[--m->unsyncs].gfn;
 		struct lite_frame *f = lite_frame(vm, gfn, NULL);
@@ -71,8 +95,10 @@ void mmu_sync(struct lite_vcpu *v)
 		if (!(f->flags & FRAME_UNSYNC))
 			continue;
 		f->flags &= ~FRAME_UNSYNC;
-		table_compare(v, gfn, lite_ptr(vm, f->pa));
+		if (f->shadow)
+			table_compare(v, gfn, lite_ptr(vm, f->pa));
 	}
+	return 0;
 }
 
 static u64 entry_write(u64 *ep, u64 val, bool preserve_ad)
@@ -124,7 +150,7 @@ static int update_locked(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad
 	val = entry_write((u64 *)table + idx, val, preserve_ad);
 
 	for (level = 4; level >= 1; level--) {
-		for (role = 0; role < (level == 4 ? LITE_VCPUS_MAX : 1); role++) {
+		for (role = 0; role < mmu_roles(vm, level); role++) {
 			u32 i = spage_find(vm, gpa >> 12, level, role);
 			u64 spte;
 
@@ -174,8 +200,9 @@ int mmu_update_va(struct lite_vcpu *v, u64 va, u64 val)
 
 int mmu_pin(struct lite_vcpu *v, u64 gfn, unsigned int level)
 {
+	struct lite_vm *vm = v->vm;
 	struct lite_slot *slot;
-	struct lite_frame *f = lite_frame(v->vm, gfn, &slot);
+	struct lite_frame *f = lite_frame(vm, gfn, &slot);
 	int err;
 
 	if (!f || slot->readonly || level < 1 || level > 4)
@@ -183,11 +210,24 @@ int mmu_pin(struct lite_vcpu *v, u64 gfn, unsigned int level)
 	err = mmu_lock(v);
 	if (err)
 		return err;
+	/*
+	 * The guest has just made it read-only, which another processor may not have heard of yet:
+	 * Xen would flush here, so the guest does not.
+	 */
+	if (shoot_others(vm, v)) {
+		if (vm->mmu.unsyncs == MMU_UNSYNC_MAX)
+			err = mmu_sync(v);
+		if (err)
+			goto out;
+		unsync_add(vm, f, gfn, 0);
+		unsync_stale(vm);
+	}
 	/* What it held before it was a table of the guest's may have changed unseen. */
-	spage_drop_gfn(v->vm, gfn);
+	spage_drop_gfn(vm, gfn);
 	f->flags |= FRAME_PINNED(level) | FRAME_TABLE;
+out:
 	mmu_unlock(v);
-	return 0;
+	return err;
 }
 
 int mmu_unpin(struct lite_vcpu *v, u64 gfn)
@@ -224,7 +264,9 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 	err = mmu_lock(v);
 	if (err)
 		return err;
-	mmu_sync(v);
+	err = mmu_sync(v);
+	if (err)
+		goto out;
 	old = v->kroot;
 	v->kroot = gfn;
 	v->stats.base_switches++;
@@ -234,8 +276,9 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 		if (i)
 			spage_release(vm, i);
 	}
+out:
 	mmu_unlock(v);
-	return 0;
+	return err;
 }
 
 int mmu_root(struct lite_vcpu *v)
@@ -247,6 +290,8 @@ int mmu_root(struct lite_vcpu *v)
 
 	if (err)
 		return err;
+	if (vm->mmu.limbos)
+		limbo_settle(vm);
 	i = spage_find(vm, v->kroot, 4, v->id);
 	if (!i) {
 		err = lite_frame(vm, v->kroot, NULL) ? mmu_reserve(v) : -EINVAL;
@@ -271,12 +316,12 @@ int mmu_flush(struct lite_vcpu *v, u64 va)
 
 	if (err)
 		return err;
-	mmu_sync(v);
-	if (va == ~0ull && !v->vm->mmu.cache) {
+	err = mmu_sync(v);
+	if (!err && va == ~0ull && !v->vm->mmu.cache) {
 		i = spage_find(v->vm, v->kroot, 4, v->id);
 		if (i)
 			spage_empty(v->vm, i, 0, ROOT_HOLE_FIRST);
 	}
 	mmu_unlock(v);
-	return 0;
+	return err;
 }

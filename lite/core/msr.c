@@ -9,9 +9,13 @@
 #include "trap.h"
 
 #define MSR_TSC	      0x00000010
+#define MSR_APIC_BASE 0x0000001b
 #define MSR_FS_BASE   0xc0000100
 #define MSR_GS_BASE   0xc0000101
 #define MSR_KERNEL_GS 0xc0000102
+
+#define APIC_ENABLED 0xfee00800
+#define APIC_BOOT    0x100 /* the boot processor */
 
 /* Reads as .val. A write is taken and forgotten with .drop, else it is #GP. */
 struct msr_const {
@@ -21,14 +25,14 @@ struct msr_const {
 };
 
 static const struct msr_const constant[] = {
-	{ 0x00000017, false, 0 },	  /* PLATFORM_ID */
-	{ 0x0000001b, true, 0xfee00900 }, /* APIC_BASE: enabled, boot processor */
-	{ 0x0000003a, false, 1 },	  /* FEAT_CTL: locked, nothing on */
-	{ 0x00000079, true, 0 },	  /* microcode update */
-	{ 0x0000008b, true, 0 },	  /* microcode level */
-	{ 0x000000ce, false, 0 },	  /* PLATFORM_INFO */
-	{ 0x00000140, false, 0 },	  /* MISC_FEATURES_ENABLES */
-	{ 0x00000174, true, 0 },	  /* SYSENTER_CS, _ESP, _EIP */
+	{ 0x00000017, false, 0 },   /* PLATFORM_ID */
+	{ MSR_APIC_BASE, true, 0 }, /* msr_read() */
+	{ 0x0000003a, false, 1 },   /* FEAT_CTL: locked, nothing on */
+	{ 0x00000079, true, 0 },    /* microcode update */
+	{ 0x0000008b, true, 0 },    /* microcode level */
+	{ 0x000000ce, false, 0 },   /* PLATFORM_INFO */
+	{ 0x00000140, false, 0 },   /* MISC_FEATURES_ENABLES */
+	{ 0x00000174, true, 0 },    /* SYSENTER_CS, _ESP, _EIP */
 	{ 0x00000175, true, 0 },
 	{ 0x00000176, true, 0 },
 	{ 0x000001a0, true, 0x1801 }, /* MISC_ENABLE: fast strings; no BTS, no PEBS */
@@ -75,6 +79,8 @@ int msr_read(struct lite_vcpu *v, u32 msr, u64 *val)
 
 	if (base)
 		*val = *base;
+	else if (msr == MSR_APIC_BASE)
+		*val = APIC_ENABLED | (v->id ? 0 : APIC_BOOT);
 	else if (msr == MSR_TSC)
 		*val = env_tsc();
 	else if (c)

@@ -38,13 +38,13 @@ enum lite_next lite_kill(struct lite_vcpu *v, const char *why)
 	struct lite_vm *vm = v->vm;
 	size_t n, size = sizeof(vm->why);
 
-	if (!vm->dead) {
+	if (!__atomic_exchange_n(&vm->dying, true, __ATOMIC_RELAXED)) {
 		/* A reason is cut so that the registers always fit behind it. */
 		n = put_str(vm->why, 0, size - 80, why);
 		n = put_hex(vm->why, n, size, ": vec 0x", v->r.vec);
 		n = put_hex(vm->why, n, size, " rip 0x", v->r.rip);
 		put_hex(vm->why, n, size, " rsp 0x", v->r.rsp);
-		vm->dead = true;
+		__atomic_store_n(&vm->dead, true, __ATOMIC_RELEASE);
 	}
 	memset(&v->exit, 0, sizeof(v->exit));
 	v->exit.reason = LODGE_EXIT_KILLED;
@@ -309,29 +309,59 @@ static void count(struct lodge_stats *s, u64 vec, bool full)
 		s->other++;
 }
 
+static bool vm_dead(const struct lite_vm *vm)
+{
+	return __atomic_load_n(&vm->dead, __ATOMIC_ACQUIRE); /* pairs with lite_kill()'s release */
+}
+
+/*
+ * To be called again, but the exit must not be served twice. Nor is it true any more that nothing
+ * has changed, which LITE_FULL says.
+ */
+static enum lite_next served(struct lite_vcpu *v)
+{
+	v->r.vec = LITE_VEC_SERVED;
+	return LITE_WANT;
+}
+
 enum lite_next lite_handle(struct lite_vcpu *v)
 {
 	enum lite_next next;
 
-	if (v->vm->dead)
+	if (vm_dead(v->vm))
 		return lite_kill(v, "");
 	v->want = LITE_WANT_NONE;
 	next = handle_vector(v);
 	if (next == LITE_WANT || next == LITE_FULL)
 		return next;
 	count(&v->stats, v->r.vec, v->tier == LITE_FULLTIER);
+	if (next == LITE_RESUME) {
+		next = lite_prepare(v);
+		if (next == LITE_WANT || next == LITE_FULL)
+			return served(v);
+	}
+	/* Others are woken, or made to leave the guest, where one may do that. */
+	if (v->kicks && v->tier == LITE_LIGHT && next != LITE_DEAD)
+		return served(v);
+	if (v->kicks && v->tier == LITE_FULLTIER)
+		event_kick(v);
+	return next;
+}
+
+/* Like an event, but masked by the last one of its kind instead, until the guest's next iret. */
+static enum lite_next deliver_nmi(struct lite_vcpu *v)
+{
+	const struct lite_trap *nmi = &v->callback[LITE_CB_NMI];
+	enum lite_next next = LITE_RESUME;
+
+	if (nmi->address)
+		next = trap_push(v, nmi->address, true, v->r.rip, false, 0);
 	if (next != LITE_RESUME)
 		return next;
-	next = lite_prepare(v);
-	if (next == LITE_WANT || next == LITE_FULL) {
-		/*
-		 * The exit must not be served twice. Nor is it true any more that nothing has
-		 * changed, which LITE_FULL says.
-		 */
-		v->r.vec = LITE_VEC_SERVED;
-		next = LITE_WANT;
-	}
-	return next;
+	__atomic_store_n(&v->nmi_pending, false, __ATOMIC_RELAXED);
+	v->nmi_masked = nmi->address;
+	v->changed |= LITE_CH_TRAPS;
+	return LITE_RESUME;
 }
 
 enum lite_next lite_prepare(struct lite_vcpu *v)
@@ -340,10 +370,17 @@ enum lite_next lite_prepare(struct lite_vcpu *v)
 	const struct lite_trap *event = &v->callback[LITE_CB_EVENT];
 	enum lite_next next;
 
-	if (v->vm->dead)
+	if (vm_dead(v->vm))
 		return lite_kill(v, "");
 	v->want = LITE_WANT_NONE;
+	if (__atomic_load_n(&v->down, __ATOMIC_ACQUIRE))
+		return LITE_DOWN;
 	sched_prepare(v);
+	if (__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) && !v->nmi_masked) {
+		next = deliver_nmi(v);
+		if (next != LITE_RESUME)
+			return next;
+	}
 	if (event->address && vi_pending(v) && !vi_masked(v)) {
 		next = trap_push(v, event->address, true, r->rip, false, 0);
 		if (next != LITE_RESUME)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The core's seam, for the kernel. env_tsc(), env_cpuid() and env_vcpu_kick() are called in light
- * exits too, where nothing may fault, trace or meet a static key.
+ * The core's seam, for the kernel. env_tsc() and env_cpuid() are called in light exits
+ * too, where nothing may fault, trace or meet a static key.
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -29,13 +29,18 @@ void env_vcpu_kick(struct lite_vcpu *v)
 
 	/*
 	 * Orders what the caller has made pending before the look at @waiting; pairs with
-	 * vcpu_wait()'s. A vCPU in a light exit does not wait, so that wake_up() is not reached.
+	 * vcpu_wait()'s.
 	 */
 	smp_mb();
 	if (READ_ONCE(vc->waiting))
 		wake_up(&vc->wait);
 	else
 		world_kick(&vc->w);
+}
+
+void env_vcpu_leave(struct lite_vcpu *v)
+{
+	world_leave(&to_lodge_vcpu(v)->w);
 }
 
 void env_port_send(struct lite_vm *vm, u32 port)

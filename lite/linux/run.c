@@ -40,21 +40,24 @@ static void vcpu_timer_arm(struct lodge_vcpu *vc)
 {
 	struct lite_vcpu *v = &vc->v;
 
+	u64 at;
+
 	if (!(v->changed & LITE_CH_TIMER))
 		return;
 	v->changed &= ~LITE_CH_TIMER;
+	at = lite_deadline(v);
 	hrtimer_cancel(&vc->timer);
-	WRITE_ONCE(vc->timer_at, v->deadline);
-	if (v->deadline)
-		hrtimer_start(&vc->timer, ns_to_ktime(vcpu_left(vc, v->deadline)),
-			      HRTIMER_MODE_REL);
+	WRITE_ONCE(vc->timer_at, at);
+	if (at)
+		hrtimer_start(&vc->timer, ns_to_ktime(vcpu_left(vc, at)), HRTIMER_MODE_REL);
 }
 
 static bool vcpu_woken(struct lodge_vcpu *vc)
 {
-	u64 at = vc->v.deadline;
+	u64 at = lite_deadline(&vc->v);
 
-	return lite_event_pending(&vc->v) || (at && !vcpu_left(vc, at));
+	/* Who is set down while it sleeps is woken by that: SCHEDOP_block may return early. */
+	return lite_event_pending(&vc->v) || READ_ONCE(vc->v.down) || (at && !vcpu_left(vc, at));
 }
 
 /* --- what the core lacks --- */
@@ -164,6 +167,42 @@ static int vcpu_wait(struct lodge_vcpu *vc)
 	return 0;
 }
 
+/* Sleeps until another vCPU sets this one up: 0, or -EINTR. */
+static int vcpu_down(struct lodge_vcpu *vc)
+{
+	struct lite_vcpu *v = &vc->v;
+	bool down;
+	int err = 0;
+
+	for (;;) {
+		vcpu_give_back(vc);
+		preempt_disable();
+		down = lite_park(v);
+		preempt_enable();
+		if (!down || err)
+			return down ? -EINTR : 0;
+		WRITE_ONCE(vc->waiting, true);
+		err = wait_event_interruptible(vc->wait, !smp_load_acquire(&v->down) ||
+								 READ_ONCE(vc->nudged));
+		WRITE_ONCE(vc->waiting, false);
+	}
+}
+
+/* What the scheduler knows of this thread's waiting for a processor is stolen from the guest. */
+static void vcpu_steal(struct lodge_vcpu *vc)
+{
+#ifdef CONFIG_SCHED_INFO
+	u64 delay = current->sched_info.run_delay;
+
+	if (delay == vc->run_delay)
+		return;
+	/* The first time, and should the VMM have changed threads, there is nothing to compare. */
+	if (vc->run_delay && delay > vc->run_delay)
+		vc->v.stolen += delay - vc->run_delay;
+	vc->run_delay = delay;
+#endif
+}
+
 /* From here to the next exit that is not the host's own: *next, or -errno. */
 static int vcpu_enter(struct lodge_vcpu *vc, enum lite_next *next)
 {
@@ -178,6 +217,7 @@ static int vcpu_enter(struct lodge_vcpu *vc, enum lite_next *next)
 		if (err)
 			return err;
 	}
+	vcpu_steal(vc);
 	err = vcpu_call(vc, lite_prepare, next);
 	if (err || *next != LITE_RESUME)
 		return err;
@@ -233,6 +273,11 @@ static int vcpu_loop(struct lodge_vcpu *vc)
 		}
 		if (next == LITE_BLOCK)
 			vc->halted = true;
+		if (next == LITE_DOWN) {
+			err = vcpu_down(vc);
+			if (err)
+				return err;
+		}
 		if (next == LITE_EXIT || next == LITE_DEAD)
 			return 1;
 	}

@@ -21,8 +21,11 @@ static long vcpu_state_set(struct lodge_vcpu *vc, const void __user *p)
 	if (IS_ERR(s))
 		return PTR_ERR(s);
 	ret = -EINVAL;
-	if (!s->pad && s->kernel <= 1 && !memchr_inv(s->reserved, 0, sizeof(s->reserved)))
+	if (!s->pad && s->kernel <= 1 && !memchr_inv(s->reserved, 0, sizeof(s->reserved))) {
+		preempt_disable(); /* it takes locks that others spin for */
 		ret = lite_state_set(&vc->v, s);
+		preempt_enable();
+	}
 	if (!ret) {
 		vc->unserved = false;
 		vc->halted = false;

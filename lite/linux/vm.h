@@ -60,7 +60,8 @@ struct lodge_vcpu {
 	struct lodge_run *run; /* a page, mapped by the VMM */
 	struct fpu_guest fpu;
 	struct hrtimer timer;
-	u64 timer_at; /* lite_vcpu.deadline, for the timer's callback */
+	u64 run_delay; /* ns that the thread had waited for a processor, when last looked at */
+	u64 timer_at;  /* lite_vcpu.deadline, for the timer's callback */
 	wait_queue_head_t wait;
 	bool waiting;  /* somebody sleeps on @wait */
 	bool nudged;   /* the sleeper has to look at evict_want */

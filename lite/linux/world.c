@@ -110,7 +110,7 @@ static void put_traps(struct world_area *a, const struct lite_vcpu *v)
 			t->mask && lite_va_ok(t->address, 1) ? t->address : 0;
 	}
 	AREA64(a->ro, R_SYSCALL) = sys->address;
-	if (sys->address && sys->mask && lite_va_ok(sys->address, 1) && v->vi_pa)
+	if (sys->address && sys->mask && lite_va_ok(sys->address, 1) && v->vi_pa && !v->nmi_masked)
 		AREA64(a->ro, R_FAST) |= FAST_ON;
 	else
 		AREA64(a->ro, R_FAST) &= ~(u64)FAST_ON;
@@ -201,6 +201,7 @@ int world_light(struct world_area *a)
 	struct lite_vcpu *v = a->v;
 	u16 ds, es, fs, gs;
 
+	lite_guest_cross(v);
 	get_regs(a, v);
 	asm volatile("mov %%ds, %0" : "=r"(ds));
 	asm volatile("mov %%es, %0" : "=r"(es));
@@ -219,6 +220,7 @@ int world_light(struct world_area *a)
 			put_changes(a, v, a->w);
 			put_regs(a, v);
 			put_ac(a, v);
+			lite_guest_cross(v);
 			return 1;
 		}
 	}
@@ -390,7 +392,11 @@ int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next)
 	cr4 = cr4_for_guest();
 	fill_area(a, v, w);
 	put_debug(v);
+	lite_guest_cross(v);
 	area_enter(a);
+	/* A light exit that ended here has left the guest before. */
+	if (lite_in_guest(v))
+		lite_guest_cross(v);
 	if (unlikely(cr4 & X86_CR4_PCE))
 		area_write_cr4(__read_cr4() | X86_CR4_PCE);
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
@@ -415,17 +421,23 @@ int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next)
 	return done;
 }
 
-void world_kick(struct world_vcpu *w)
+/* Where @w is in the guest, that processor gets an interrupt that means nothing else. */
+void world_leave(struct world_vcpu *w)
 {
 	int cpu;
 
+	preempt_disable(); /* as long, no processor goes offline */
+	cpu = READ_ONCE(w->cpu);
+	/* On its own processor we are an interrupt: the guest has left already. */
+	if (cpu >= 0 && cpu != smp_processor_id())
+		smp_send_reschedule(cpu);
+	preempt_enable();
+}
+
+void world_kick(struct world_vcpu *w)
+{
+
 	WRITE_ONCE(w->kick, 1);
 	smp_mb(); /* pairs with may_enter() */
-	cpu = READ_ONCE(w->cpu);
-	if (cpu < 0)
-		return;
-	/* On its own processor we are an interrupt: the guest has left already. */
-	if (cpu != get_cpu())
-		smp_send_reschedule(cpu);
-	put_cpu();
+	world_leave(w);
 }

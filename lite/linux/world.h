@@ -75,6 +75,9 @@ void world_put(struct world_vcpu *w);
 /** world_kick - make world_enter() return, now or when it is called next. Any context */
 void world_kick(struct world_vcpu *w);
 
+/** world_leave - if it is in the guest now, it leaves soon; nothing is remembered. Any context */
+void world_leave(struct world_vcpu *w);
+
 /** world_levels - of the host's page tables */
 unsigned int world_levels(void);
 

@@ -29,6 +29,12 @@ void env_vcpu_kick(struct lite_vcpu *v)
 	eu_now->kicks++;
 }
 
+void env_vcpu_leave(struct lite_vcpu *v)
+{
+	(void)v;
+	eu_now->leaves++;
+}
+
 void env_port_send(struct lite_vm *vm, u32 port)
 {
 	(void)vm;

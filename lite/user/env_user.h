@@ -31,7 +31,7 @@ struct eu {
 	u64 free_page;		    /* list of pages that came back, through their first words */
 	u64 pages_out;		    /* given to the pool and not back */
 	u64 absent_next;	    /* arena page of the next frame that becomes resident */
-	u32 kicks, sends;
+	u32 kicks, leaves, sends;
 	u32 last_port;
 	u64 tsc;
 };

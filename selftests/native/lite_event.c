@@ -185,9 +185,26 @@ static void polls(void)
 	ksft_eq(hc(__HYPERVISOR_sched_op, SCHEDOP_poll, BASE + ARGS, 0), -EINVAL);
 	p.nr_ports = 129;
 	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_poll, p), -EINVAL);
+	/* One port, and a time limit. */
 	p.nr_ports = 1;
 	p.timeout = 5;
-	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_poll, p), 0);
+	cpu.changed = 0;
+	ksft_eq(call(__HYPERVISOR_sched_op, SCHEDOP_poll, args_put(&p, sizeof(p)), 0, 0, 0, &ret),
+		LITE_BLOCK);
+	ksft_eq(cpu.changed, LITE_CH_TIMER);
+	ksft_eq(lite_deadline(&cpu), 5);
+	cpu.deadline = 3;
+	ksft_eq(lite_deadline(&cpu), 3);
+	cpu.deadline = 0;
+	lite_port_raise(&vm, 8); /* another one */
+	ksft_check(!lite_event_pending(&cpu));
+	fake_tsc = 1005;
+	sched_prepare(&cpu);
+	ksft_eq(lite_deadline(&cpu), 0);
+	ksft_eq(cpu.poll, POLL_NONE);
+	ksft_eq(vm.polling, 0);
+	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_poll, p), 0); /* it is over */
+	p.timeout = 0;
 	p.ports.p = (void *)LITE_HOLE_START;
 	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_poll, p), -EFAULT);
 	ksft_eq(cpu.poll, POLL_NONE);

@@ -33,6 +33,7 @@ static enum mmu_result fault_result;
 static u64 fault_err;
 static enum lite_next hc_next;
 static u64 hc_nr, hc_arg[5], hc_ret, new_base;
+static unsigned int kicked;
 static u32 cpu_flip; /* the processor's CPUID answers: all ones, or none */
 
 /* --- fakes --------------------------- */
@@ -100,6 +101,18 @@ int debugreg_get(const struct lite_vcpu *v, u64 reg, u64 *val)
 
 void sched_prepare(struct lite_vcpu *v)
 {
+}
+
+enum lite_next sched_halt(struct lite_vcpu *v)
+{
+	vi_mask_set(v, false);
+	return vi_pending(v) ? LITE_RESUME : LITE_BLOCK;
+}
+
+void event_kick(struct lite_vcpu *v)
+{
+	v->kicks = 0;
+	kicked++;
 }
 
 u64 env_tsc(void)

@@ -123,7 +123,14 @@ static void mmuext(void)
 	ksft_eq(cpu.uroot, 0);
 	ksft_eq(did.user_bases, 1);
 	ksft_eq(ext(MMUEXT_TLB_FLUSH_ALL, 0, 0), 0);
-	ksft_eq(ext(MMUEXT_INVLPG_MULTI, BASE, 0), 0);
+	ksft_eq(did.who, ~0u);
+	memset(guest_mem[9], 0x06, 8);
+	ksft_eq(ext(MMUEXT_INVLPG_MULTI, BASE, BASE + 0x9000), 0);
+	ksft_eq(did.who, 0x06060606);
+	ksft_eq(did.shoots, 2);
+	ksft_eq(ext(MMUEXT_TLB_FLUSH_MULTI, 0, 0), -EFAULT);
+	ksft_eq(ext(MMUEXT_TLB_FLUSH_LOCAL, 0, 0), 0);
+	ksft_eq(did.shoots, 2);
 	ksft_eq(did.pages, 1);
 	ksft_eq(ext(MMUEXT_INVLPG_LOCAL, LITE_HOLE_START, 0), 0);
 	ksft_eq(did.pages, 1);

@@ -211,7 +211,6 @@ static void timers(void)
 	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_is_up, 1, 0), -ENOENT);
 	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_is_up, ~0ull, 0), -ENOENT);
 	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_initialise, 0, 0), -EEXIST);
-	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_send_nmi, 0, 0), -ENOSYS);
 	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, BASE), -ENOSYS);
 }
 

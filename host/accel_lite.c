@@ -337,6 +337,7 @@ static const struct {
 	{ "other", offsetof(struct lodge_stats, other) },
 	{ "light_pf", offsetof(struct lodge_stats, light_page_fault) },
 	{ "light_hypercall", offsetof(struct lodge_stats, light_hypercall) },
+	{ "light_other", offsetof(struct lodge_stats, light_other) },
 	{ "halts", offsetof(struct lodge_stats, halts) },
 	{ "events", offsetof(struct lodge_stats, events) },
 	{ "traps", offsetof(struct lodge_stats, traps) },

@@ -168,7 +168,8 @@ struct lodge_stats {
 	__u64 hypercalls[64]; /* by number, all tiers but the switcher */
 	__u64 shoots;	      /* times others had to leave the guest for it: TLB shoot-downs */
 	__u64 steal;	      /* ns that the thread has waited for a processor */
-	__u64 reserved[22];
+	__u64 light_other; /* #GP and #UD, most of them instructions that ring 1 may not execute */
+	__u64 reserved[21];
 };
 
 #define LODGE_INFO	_IOR('L', 0, struct lodge_info)

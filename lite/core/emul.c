@@ -2,7 +2,8 @@
 /*
  * #GP: instructions that the guest's kernel executes as if it ran in ring 0, port I/O, and int n.
  *
- * Called by trap.c, in the full tier only, by the vCPU's thread. The instruction is fetched once
+ * Called by trap.c, in either tier, by the vCPU's thread; what may end in an exit to the VMM, in
+ * sleep or in a frame goes to the full tier before anything has changed. The instruction is fetched once
  * and decoded from that copy. No memory operand is ever followed: what has one (string I/O, lgdt,
  * invlpg) is the guest's own #GP. A paravirtualized kernel needs none of them.
  */
@@ -379,8 +380,6 @@ enum lite_next emul_gp(struct lite_vcpu *v)
 	int ret;
 	u8 op;
 
-	if (v->tier == LITE_LIGHT)
-		return LITE_FULL;
 	ret = insn_fetch(v, &in);
 	if (ret == -EAGAIN || ret == -EBUSY)
 		return trap_error(v, ret, "an instruction that cannot be read");
@@ -389,6 +388,8 @@ enum lite_next emul_gp(struct lite_vcpu *v)
 	op = insn_opcode(&in, bits64);
 	if (insn_cut(&in))
 		return refuse(v);
+	if (v->tier == LITE_LIGHT && op != 0x0f && op != 0xfa && op != 0xfb)
+		return LITE_FULL;
 	switch (op) {
 	case 0xcd:
 		return emul_int(v, &in);

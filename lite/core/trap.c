@@ -303,9 +303,13 @@ static void count(struct lodge_stats *s, u64 vec, bool full)
 		full ? s->hypercall++ : s->light_hypercall++;
 	else if (vec == TRAP_PF)
 		full ? s->page_fault++ : s->light_page_fault++;
+	else if (vec == LITE_VEC_SERVED)
+		;
+	else if (!full)
+		s->light_other++;
 	else if (vec == TRAP_GP)
 		s->general_protection++;
-	else if (vec != LITE_VEC_SERVED)
+	else
 		s->other++;
 }
 

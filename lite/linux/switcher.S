@@ -345,6 +345,8 @@ sw_vectors:
 	jmp	sw_ist
 	.elseif	(i == 0) || (i == 3) || (i == 4) || (i == 6)
 	jmp	sw_reflect
+	.elseif	(i == 13)
+	jmp	sw_gp
 	.else
 	jmp	sw_trap
 	.endif
@@ -452,6 +454,39 @@ sw_reflect_bad:
 	mov	RW(D_T1), %rbx
 	jmp	sw_leave
 
+/*
+ * Linux reads the inactive GS base by RDMSR each time it changes tasks: answered here. All other
+ * #GPs are the core's.
+ */
+sw_gp:
+	testb	$2, 24(%rsp)
+	jnz	sw_leave
+	testb	$1, 24(%rsp)
+	jz	sw_trap
+	cmp	$0xc0000102, %ecx
+	jne	sw_leave
+	mov	%rax, RW(D_T0)
+	mov	16(%rsp), %rax
+sw_rdmsr_from:
+	cmpw	$0x320f, (%rax)
+sw_rdmsr_to:
+	jne	sw_rdmsr_not
+	addq	$2, 16(%rsp)
+	swapgs
+	rdgsbase %rax
+	swapgs
+	mov	%rax, %rdx
+	shr	$32, %rdx
+	mov	%eax, %eax
+	incq	RW(D_N_TRAP)
+	add	$16, %rsp
+	iretq
+sw_rdmsr_bad:
+	lea	RW(D_VEC), %rsp			/* as the processor had left it */
+sw_rdmsr_not:
+	mov	RW(D_T0), %rax
+	jmp	sw_leave
+
 sw_trap:
 	testb	$3, 24(%rsp)
 	jnz	sw_leave
@@ -474,6 +509,7 @@ sw_trap:
 	EXPECT	bounce
 	EXPECT	iret
 	EXPECT	reflect
+	EXPECT	rdmsr
 	pop	%rbx
 	mov	RW(D_T3), %rax
 	push	%rax
@@ -507,20 +543,6 @@ sw_leave:
 	mov	RO(R_HCR3), %rax
 	mov	%rax, %cr3			/* ---- host view ---- */
 	cld
-	/* What the guest has put into the return predictor is not for the host's returns. */
-	testb	$FAST_RSB, RO(R_FAST)
-	jz	3f
-	lea	RW(D_STACK), %rsp
-	mov	$16, %ecx
-1:	call	2f
-	int3
-2:	call	2f
-	int3
-2:	dec	%ecx
-	jnz	1b
-	add	$32 * 8, %rsp
-	lfence
-3:
 	cmpq	$0, RW(D_FAULT)
 	jne	sw_full
 	testb	$FAST_LIGHT, RO(R_FAST)
@@ -529,10 +551,14 @@ sw_leave:
 	cmp	$0x100, %rax
 	je	1f
 	cmp	$14, %rax
-	jne	sw_full
+	ja	sw_full
+	mov	$SW_LIGHT_VECS, %ecx
+	bt	%eax, %ecx
+	jnc	sw_full
 	/*
 	 * Light exit: the host's page tables and GS, but IDT, GDT, TSS and MSRs of the guest;
-	 * interrupts stay off.
+	 * interrupts stay off. Each return in it is of a call in it, so what the guest has put into
+	 * the return predictor does not matter yet.
 	 */
 1:	BASES_SAVE H_GFS, H_GGS, H_GKGS
 	mov	HO(H_GS), %rax
@@ -567,7 +593,20 @@ sw_full:
 	mov	HO(H_SEL + 4), %fs
 	mov	HO(H_SEL + 6), %gs
 	BASES_LOAD H_FS, H_GS, H_KGS
-	mov	HO(H_RSP), %rsp
+	/* The host's returns to calls from before are not for the guest to predict. */
+	testb	$FAST_RSB, RO(R_FAST)
+	jz	3f
+	lea	RW(D_STACK), %rsp
+	mov	$16, %ecx
+1:	call	2f
+	int3
+2:	call	2f
+	int3
+2:	dec	%ecx
+	jnz	1b
+	add	$32 * 8, %rsp
+	lfence
+3:	mov	HO(H_RSP), %rsp
 	lidt	HO(H_IDT)
 	popfq
 	pop	%r15

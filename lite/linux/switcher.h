@@ -84,6 +84,8 @@
 #define H_MCE	0x0c0
 #define H_VERW	0x0c8 /* a selector for VERW, which clears the processor's buffers */
 
+#define SW_LIGHT_VECS (1 << 6 | 1 << 13 | 1 << 14) /* traps that a light exit may serve */
+
 #define SW_KERN_CS 0x51
 #define SW_KERN_SS 0x59
 #define SW_USER_CS 0x33

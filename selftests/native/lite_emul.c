@@ -281,8 +281,13 @@ static void emul_decoding(void)
 	ksft_eq(vcpu.r.rip, CODE);
 	start(true);
 	vcpu.tier = LITE_LIGHT;
-	ksft_eq(EMULATE(0xfa), LITE_FULL);
+	ksft_eq(EMULATE(0xf4), LITE_FULL);
+	ksft_eq(EMULATE(0xec), LITE_FULL);
+	ksft_eq(EMULATE(0xcd, 0x80), LITE_FULL);
 	ksft_eq(info.evtchn_upcall_mask, 0);
+	ksft_eq(vcpu.r.rip, CODE);
+	ksft_eq(EMULATE(0xfa), LITE_RESUME);
+	ksft_eq(info.evtchn_upcall_mask, 1);
 }
 
 /* Any bytes at all: the guest goes on, waits, asks the VMM or gets #GP. It never dies of them. */

@@ -133,7 +133,7 @@ END {
 					missing[mode[j], row[i]]
 	count_table("Entries by tier, a guest's whole life:", \
 		"sw_syscall sw_iret sw_trap sw_hypercall lights exits")
-	count_table("Light exits by reason:", "light_pf light_hypercall")
+	count_table("Light exits by reason:", "light_pf light_hypercall light_other")
 	count_table("Full exits by reason:", "irq nmi pf gp hypercall other")
 	count_table("What the core did:", "halts events traps fills shadow_new shadow_evicted" \
 		" syncs base_switches")

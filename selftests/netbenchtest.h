@@ -43,12 +43,12 @@ static inline const char *nbt_program(void)
 /* nbt_start - run netbench with the words of @args, which are separated by one blank each */
 static inline void nbt_start(struct nbt_proc *p, const char *args)
 {
-	char words[512], *argv[NBT_ARGS] = { "netbench" };
+	char words[512], *rest, *argv[NBT_ARGS] = { "netbench" };
 	int fds[2], n = 1;
 
 	memset(p, 0, sizeof(*p));
 	snprintf(words, sizeof(words), "%s", args);
-	for (argv[n] = strtok(words, " "); argv[n]; argv[n] = strtok(NULL, " "))
+	for (argv[n] = strtok_r(words, " ", &rest); argv[n]; argv[n] = strtok_r(NULL, " ", &rest))
 		ksft_check(++n < NBT_ARGS);
 	ksft_eq(pipe(fds), 0);
 	p->pid = fork();

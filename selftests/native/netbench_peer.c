@@ -115,7 +115,7 @@ static void hostile_text(void)
 			ksft_fail("byte %d in the output", *p);
 }
 
-/* --- clients that are not ---------------------------------------------------------------------- */
+/* --- clients that are not --------------------------------------------------------------------- */
 
 static struct msg test_message(void)
 {

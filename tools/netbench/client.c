@@ -127,6 +127,7 @@ static int client_run(const struct nb_options *opt, int ctl, const char *peer,
 		goto out;
 	nb_report_begin(opt, out);
 	sigfd = client_signals();
+	nb_run_go(&run);
 	e = nb_run_start(&run, err);
 	if (!e)
 		e = nb_run_control(&run, ctl, peer, sigfd, out, err);

@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -38,15 +37,6 @@ struct control {
 		uint64_t ns, bytes, packets;
 	} line[NB_BOTH];
 };
-
-void nb_cpu_now(struct nb_cpu *cpu)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	cpu->user_us = u.ru_utime.tv_sec * 1000000ull + u.ru_utime.tv_usec;
-	cpu->system_us = u.ru_stime.tv_sec * 1000000ull + u.ru_stime.tv_usec;
-}
 
 /* Since GO. */
 static void control_cpu(const struct nb_run *run, struct nb_cpu *cpu)

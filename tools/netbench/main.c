@@ -22,7 +22,7 @@ int main(int argc, char **argv)
 	if (e > 0)
 		return fflush(stdout) ? 1 : 0;
 	if (e) {
-		if (opt.json)
+		if (opt.json && !opt.server)
 			nb_json_error(&err);
 		fprintf(stderr, "netbench: %s\n", err.msg);
 		return 2;

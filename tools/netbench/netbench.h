@@ -194,7 +194,13 @@ void nb_test_from_wire(const struct nb_wire_test *wire, struct nb_test *test);
 /** nb_run_init - room for all streams; @run is zero before. -ENOMEM, -EMFILE */
 int nb_run_init(struct nb_run *run, const struct nb_test *test, bool client);
 
-/** nb_run_start - GO: one thread for each stream; every fd must be there */
+/**
+ * nb_run_go - the test's time begins. The server calls it before it sends GO: the bytes to it are
+ * then never divided by less than the time that they were sent in.
+ */
+void nb_run_go(struct nb_run *run);
+
+/** nb_run_start - after nb_run_go(): one thread for each stream; every fd must be there */
 int nb_run_start(struct nb_run *run, struct err *err);
 
 /**

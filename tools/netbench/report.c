@@ -81,6 +81,9 @@ void nb_report_begin(const struct nb_options *opt, const struct nb_outcome *out)
 	const struct nb_test *t = &opt->test;
 	char text[32];
 
+	/* No progress is wanted, and the report says it all. */
+	if (opt->json && !t->interval_ms)
+		return;
 	fprintf(report_progress, "netbench: %s, %s, ", out->address, kinds[t->kind]);
 	if (t->kind != NB_RR)
 		fprintf(report_progress, "%s, ",

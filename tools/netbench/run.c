@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -106,13 +107,26 @@ unsigned int nb_run_alive(const struct nb_run *run, bool sends)
 	return alive;
 }
 
+void nb_cpu_now(struct nb_cpu *cpu)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	cpu->user_us = u.ru_utime.tv_sec * 1000000ull + u.ru_utime.tv_usec;
+	cpu->system_us = u.ru_stime.tv_sec * 1000000ull + u.ru_stime.tv_usec;
+}
+
+void nb_run_go(struct nb_run *run)
+{
+	nb_cpu_now(&run->cpu);
+	run->go_ns = nb_now_ns();
+}
+
 int nb_run_start(struct nb_run *run, struct err *err)
 {
 	unsigned int i;
 	int e;
 
-	nb_cpu_now(&run->cpu);
-	run->go_ns = nb_now_ns();
 	for (i = 0; i < run->nr; i++) {
 		e = pthread_create(&run->streams[i].thread, NULL, run_thread, &run->streams[i]);
 		if (e)

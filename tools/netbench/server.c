@@ -179,6 +179,7 @@ static int server_test(const struct server_conn *conn, const struct nb_test *tes
 		e = server_gather(&run, conn, &welcome, err);
 	if (e)
 		goto out;
+	nb_run_go(&run);
 	e = nb_ctl_send(conn->fd, NB_MSG_GO, NULL);
 	if (e) {
 		err_set(err, e, "%s: control connection: %s", conn->peer, strerror(-e));

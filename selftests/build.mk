@@ -119,7 +119,8 @@ $(NATIVE_PROGS): $(O)/selftests/%: $(O)/asan/selftests/native/%.o $(O)/asan/self
 FUZZ_LINKS_ring := vq
 FUZZ_LINKS_mmio := vq vdev mmio
 FUZZ_LINKS_blk := vq vdev blk_req blk_xfer
-FUZZ_LINKS_net := $(NET_FILES)
+# Its own threads.
+FUZZ_LINKS_net := $(filter-out net_thread,$(NET_FILES))
 FUZZ_LINKS_elf_pv := -
 FUZZ_HOST_LINKS_elf_pv := elf_pv
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Documentation/: `make docs` renders it with docutils, every warning an error: HTML into $(O)/doc,
 # and what is called NAME.SECTION.rst also into manual pages in $(O)/man. `make install` installs
-# the program and the manual pages, no more: the initramfs in $(O)/guest belongs to the one kernel
+# the programs and the manual pages, no more: the initramfs in $(O)/guest belongs to the one kernel
 # that it was made with.
 PREFIX ?= /usr/local
 DOC_RST := $(wildcard Documentation/*.rst)
@@ -32,9 +32,9 @@ docs-build: $(DOC_HTML) $(MAN_PAGES)
 
 install:
 	@tools/deps build docs
-	@$(MAKE) --no-print-directory $(O)/lodge $(MAN_PAGES)
+	@$(MAKE) --no-print-directory $(O)/lodge $(O)/tools/netbench $(MAN_PAGES)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 755 $(O)/lodge $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(O)/lodge $(O)/tools/netbench $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -d $(DESTDIR)$(PREFIX)/lib/udev/rules.d $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	install -m 644 lite/linux/60-lodge.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/

@@ -229,11 +229,12 @@ static void hostile_tests(void)
 }
 
 /* WELCOME, and then the wrong thing: the next client finds the server free. */
-static int begin_test(int port, struct msg *welcome)
+static int begin_test(int port, unsigned int kind, struct msg *welcome)
 {
 	struct msg m = test_message();
 	int fd = nbt_connect(port);
 
+	m.body.test.kind = htobe32(kind);
 	ksft_eq(send(fd, &m, sizeof(m.head) + sizeof(m.body.test), MSG_NOSIGNAL),
 		sizeof(m.head) + sizeof(m.body.test));
 	ksft_eq(recv(fd, welcome, sizeof(m.head) + sizeof(m.body.welcome), MSG_WAITALL),
@@ -265,7 +266,7 @@ static void bad_data_connections(void)
 	int port = nbt_server(&server), ctl, fd, i;
 	struct msg welcome, wrong;
 
-	ctl = begin_test(port, &welcome);
+	ctl = begin_test(port, 0, &welcome);
 	/* Not this test's cookie; streams that it does not have. */
 	wrong = welcome;
 	wrong.body.welcome.cookie[NB_COOKIE - 1] ^= 1;
@@ -282,21 +283,39 @@ static void bad_data_connections(void)
 	nbt_server_end(&server);
 }
 
+/* The server ends the test, and says why. */
+static void test_refused(int ctl, const char *want)
+{
+	struct msg answer;
+	size_t len = sizeof(answer.head) + sizeof(answer.body.failed);
+
+	ksft_eq(recv(ctl, &answer, len, MSG_WAITALL), len);
+	ksft_eq(be16toh(answer.head.type), NB_MSG_FAILED);
+	if (!strstr(answer.body.failed.text, want))
+		ksft_fail("wanted %s, have %s", want, answer.body.failed.text);
+}
+
 static void lost_interest(void)
 {
-	struct msg welcome, m = message(NB_MSG_START, 0), answer;
+	struct msg welcome, m = message(NB_MSG_START, 0);
 	int port = nbt_server(&server), ctl;
 
-	ctl = begin_test(port, &welcome);
+	ctl = begin_test(port, 0, &welcome);
 	close(ctl);
 	still_serves(port);
 	/* START without its data connections. */
-	ctl = begin_test(port, &welcome);
+	ctl = begin_test(port, 0, &welcome);
 	ksft_eq(send(ctl, &m, sizeof(m.head), MSG_NOSIGNAL), sizeof(m.head));
-	ksft_eq(recv(ctl, &answer, sizeof(answer.head) + sizeof(answer.body.failed), MSG_WAITALL),
-		sizeof(answer.head) + sizeof(answer.body.failed));
-	ksft_eq(be16toh(answer.head.type), NB_MSG_FAILED);
-	ksft_check(strstr(answer.body.failed.text, "1 of 1 data connections did not get"));
+	test_refused(ctl, "1 of 1 data connections did not get");
+	close(ctl);
+	/* UDP without a datagram. */
+	ctl = begin_test(port, 1, &welcome);
+	test_refused(ctl, "did not start its UDP streams in time");
+	close(ctl);
+	/* And START before there is a stream. */
+	ctl = begin_test(port, 1, &welcome);
+	ksft_eq(send(ctl, &m, sizeof(m.head), MSG_NOSIGNAL), sizeof(m.head));
+	test_refused(ctl, "where START belongs");
 	close(ctl);
 	still_serves(port);
 	nbt_server_end(&server);

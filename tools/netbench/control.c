@@ -208,6 +208,7 @@ static int control_signal(struct control *c)
 static int control_broken(struct control *c, const struct nb_stream *s)
 {
 	struct pollfd p = { .fd = c->ctl, .events = POLLIN };
+	uint64_t end = nb_now_ns() + 2 * REASON_MS * MS;
 	char name[48];
 
 	nb_stream_name(c->run->test, s->index, name, sizeof(name));
@@ -216,7 +217,7 @@ static int control_broken(struct control *c, const struct nb_stream *s)
 			       "%s: byte %llu is not what was sent: something on "
 			       "the way changes data",
 			       name, (unsigned long long)s->bad);
-	while (!c->have_result && poll(&p, 1, REASON_MS) > 0)
+	while (!c->have_result && nb_now_ns() < end && poll(&p, 1, REASON_MS) > 0)
 		if (control_message(c))
 			return c->err->code;
 	if (s->err == -ETIMEDOUT)

@@ -140,11 +140,12 @@ static int udp_accept_one(struct nb_run *run, int ctl, unsigned int i, unsigned 
 int nb_udp_accept(struct nb_run *run, int ctl, const char *peer, const uint8_t *cookie,
 		  struct err *err)
 {
-	uint64_t end = nb_now_ns() + (uint64_t)run->nr * run->test->timeout_ms * 1000000u;
+	const uint64_t patience = run->test->timeout_ms * 1000000ull;
+	uint64_t end = nb_now_ns() + patience;
 	struct pollfd p[2 * NB_MAX_STREAMS + 1];
 	union nb_wire_body body = { 0 };
 	/* Sockets that exist; one more than streams once the last is connected. */
-	unsigned int i, open = 1, fds;
+	unsigned int i, open = 1, had, fds;
 	enum nb_type type;
 	int e = 0;
 
@@ -157,6 +158,7 @@ int nb_udp_accept(struct nb_run *run, int ctl, const char *peer, const uint8_t *
 		return err_set(err, e, "%s: control connection: %s", peer, strerror(-e));
 	while (!e && nb_now_ns() < end) {
 		fds = MIN(open, run->nr);
+		had = open;
 		for (i = 0; i < fds; i++)
 			p[i] = (struct pollfd){ .fd = run->streams[i].fd, .events = POLLIN };
 		p[fds] = (struct pollfd){ .fd = ctl, .events = POLLIN };
@@ -164,6 +166,8 @@ int nb_udp_accept(struct nb_run *run, int ctl, const char *peer, const uint8_t *
 		for (i = 0; i < fds && !e; i++)
 			if (p[i].revents)
 				e = udp_accept_one(run, ctl, i, &open, cookie, err);
+		if (open > had)
+			end = nb_now_ns() + patience;
 		if (e || !p[fds].revents)
 			continue;
 		e = nb_ctl_recv(ctl, peer, &type, &body, NB_HANDSHAKE_MS, err);

@@ -36,9 +36,12 @@ static void die(const char *what)
 	exit(1);
 }
 
+/*
+ * For all interfaces: a socket bound to one that is down sees nothing until some time after frames
+ * have begun to arrive.
+ */
 static int open_socket(const char *name)
 {
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 	struct ethtool_value gro = { .cmd = ETHTOOL_SGRO };
 	struct timeval minute = { .tv_sec = 60 };
 	struct ifreq ifr = { 0 };
@@ -48,9 +51,6 @@ static int open_socket(const char *name)
 	if (sk < 0 || setsockopt(sk, SOL_SOCKET, SO_RCVBUFFORCE, &len, sizeof(len)) ||
 	    setsockopt(sk, SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof(minute)))
 		die("socket");
-	ll.sll_ifindex = if_nametoindex(name);
-	if (!ll.sll_ifindex || bind(sk, (struct sockaddr *)&ll, sizeof(ll)))
-		die(name);
 	strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
 	ifr.ifr_data = (char *)&gro;
 	if (ioctl(sk, SIOCETHTOOL, &ifr))
@@ -69,19 +69,20 @@ static int take(const char *name, uint64_t want)
 	socklen_t st_len = sizeof(st), from_len;
 	uint64_t sum = 1, bytes = 0, n = 0;
 	struct sockaddr_ll from;
-	int sk = open_socket(name);
+	int ifindex = if_nametoindex(name), sk = open_socket(name);
 	ssize_t len;
 
 	while (n < want) {
 		from_len = sizeof(from);
 		len = recvfrom(sk, buf, sizeof(buf), 0, (struct sockaddr *)&from, &from_len);
-		if (len < 0 && errno == ENETDOWN)
-			continue; /* from before it was up */
 		if (len < 0) {
-			fprintf(stderr, "pkt: after %" PRIu64 " frames: ", n);
+			getsockopt(sk, SOL_PACKET, PACKET_STATISTICS, &st, &st_len);
+			fprintf(stderr,
+				"pkt: after %" PRIu64 " frames, %" PRIu64 " bytes (%u lost): ", n,
+				bytes, st.tp_drops);
 			die("recv");
 		}
-		if (from.sll_pkttype == PACKET_OUTGOING)
+		if (from.sll_pkttype == PACKET_OUTGOING || from.sll_ifindex != ifindex)
 			continue;
 		sum = pattern_sum(sum, buf, len);
 		bytes += len;

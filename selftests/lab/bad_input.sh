@@ -182,6 +182,7 @@ bad "replay of a FIFO" "--net replay=$d/fifo: not a regular file" $run --net rep
 bad "replay at no speed" "--net replay-speed: 'fast'" $run --net replay=$d/text,replay-speed=fast
 bad "speed without a replay" "replay-speed is for replay=" $run --net user,replay-speed=max
 bad "an interface that is none" "--net iface: there is no interface 'eth99'" $run --net iface=eth99
+bad "many queues to a replay" "queues is for tap=" $run --net replay=$d/text,queues=2
 bad "filter without a capture" "filter" $run --net user,filter=tcp
 
 # --- monitor

@@ -188,7 +188,8 @@ static void replay_close(struct net_backend *be)
 {
 	struct net_replay *r = container_of(be, struct net_replay, be);
 
-	if (r->start && !r->done)
+	/* A guest that has ended right after the last frame has not asked for one more. */
+	if (r->stat_frames && replay_next(r))
 		replay_end(r, "the guest ended first");
 	if (r->pcap)
 		lib.close(r->pcap);

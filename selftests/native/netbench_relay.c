@@ -153,9 +153,9 @@ static void through(const char *args, struct plan p)
 
 static void clean(void)
 {
-	through("-n 1000000 --verify --bidir -P 2", (struct plan){ NOTHING });
+	through("-n 1000000 --verify --bidir -P 2", (struct plan){ .deed = NOTHING });
 	nbt_passed(&client);
-	through("--rr -n 50 --verify -l 5000", (struct plan){ NOTHING });
+	through("--rr -n 50 --verify -l 5000", (struct plan){ .deed = NOTHING });
 	nbt_passed(&client);
 }
 

@@ -148,6 +148,8 @@ static int64_t run_for(struct run *r, uint64_t ns)
 	unsigned int i;
 	int err = 0, ret;
 
+	if (r->row->op == OP_FILL)
+		ns = UINT64_MAX;
 	r->done = 0;
 	r->next = 0;
 	for (i = 0; i < r->row->depth && i < total && !err; i++)

@@ -10,6 +10,9 @@ $(O)/bench/%: tools/bench/%.c tools/bench/report.h
 
 $(O)/bench/blkbench: BENCH_LIBS := -luring
 
+$(O)/bench/vmwatch: tools/bench/counters.h tools/bench/counters.c
+$(O)/bench/vmwatch: BENCH_LIBS := tools/bench/counters.c
+
 # The guest's initramfs with the benchmarks in it, and with what QEMU's PCI devices need.
 $(O)/bench/guest.cpio: $(O)/guest/initramfs.cpio $(BENCH_BINS) $(O)/tools/netbench \
 		      tools/bench/guest tools/bench/mkguest

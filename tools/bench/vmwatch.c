@@ -6,19 +6,22 @@
  * lines that it understands:
  *
  *	@@ mark NAME	print "NAME SECONDS s", counted from the start of the VMM
- *	@@ begin NAME	read KVM's counters and the VMM's CPU time ...
+ *	@@ begin NAME	read the counters and the VMM's processor time (counters.h); with -i print
+ *			"begun NAME" after that ...
  *	@@ end NAME	... and write how much they have grown to the counters file
  *	@@ rss NAME	print the VMM's resident memory without the guest's: NAME, with the files
  *			that it maps; NAME_private, what no other process shares; NAME_guest
  *	@= TEXT		print TEXT: a figure that the guest measured
  *
- * usage: vmwatch -T SECONDS -m MIB -l LOG -c COUNTERS -- COMMAND...
- *	MIB: memory of the guest; LOG: every line, with its time
+ * usage: vmwatch -T SECONDS -m MIB -l LOG -c COUNTERS [-i] [-s SOCKET] [-S PORT] --
+ *	COMMAND...
+ *	MIB: memory of the guest; LOG: every line, with its time; -i: the command reads our standard
+ *	input, else it is empty; SOCKET: the VMM's monitor, PORT: of tools/bench/steal, both asked
+ *	for counters
  *
  * Exit status: the command's; 124 when the time was up. One thread; the command does not outlive
  * it.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,116 +32,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "counters.h"
 #include "report.h"
 
-#define KVM_STATS    "/sys/kernel/debug/kvm"
-#define MAX_COUNTERS 96
-#define LINE_SIZE    1024
-#define GRACE_MS     3000
-
-struct counters {
-	int count;
-	char name[MAX_COUNTERS][40];
-	long long value[MAX_COUNTERS];
-};
+#define LINE_SIZE 4096
+#define GRACE_MS  3000
 
 struct watch {
-	pid_t pid;
+	struct counters_source source; /* .pid: the VMM */
+	bool has_input;
 	uint64_t start; /* ns */
 	unsigned long guest_kib;
 	FILE *log, *counters;
 	char section[40];
-	struct counters before;
+	struct counters before, after;
 	char line[LINE_SIZE];
 	size_t fill;
 };
-
-static long long read_number(int dirfd, const char *name)
-{
-	char text[32];
-	ssize_t n;
-	int fd;
-
-	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return -1;
-	text[n] = '\0';
-	return atoll(text);
-}
-
-static void counters_add(struct counters *c, const char *name, long long value)
-{
-	if (c->count == MAX_COUNTERS || value < 0)
-		return;
-	snprintf(c->name[c->count], sizeof(c->name[0]), "%.39s", name);
-	c->value[c->count++] = value;
-}
-
-/* User and system time of the whole VMM, vCPUs included, in ms; -1 when it is gone. */
-static long long cpu_ms(pid_t pid, int field)
-{
-	unsigned long long user, system;
-	char path[40], text[1024], *p;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return -1;
-	text[n] = '\0';
-	/* The name may hold blanks: fields are counted from its closing bracket. proc(5). */
-	p = strrchr(text, ')');
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
-			 &system) != 2)
-		return -1;
-	return (field ? system : user) * 1000 / sysconf(_SC_CLK_TCK);
-}
-
-/* KVM's counters are sums over all guests: there is only one while a benchmark runs. */
-static void counters_read(struct counters *c, pid_t pid)
-{
-	struct dirent *e;
-	DIR *dir;
-
-	c->count = 0;
-	counters_add(c, "wall_ms", bench_now_ns() / 1000000);
-	counters_add(c, "cpu_user_ms", cpu_ms(pid, 0));
-	counters_add(c, "cpu_system_ms", cpu_ms(pid, 1));
-	dir = opendir(KVM_STATS);
-	if (!dir)
-		return;
-	while ((e = readdir(dir)))
-		if (e->d_type == DT_REG)
-			counters_add(c, e->d_name, read_number(dirfd(dir), e->d_name));
-	closedir(dir);
-}
-
-static void section_end(struct watch *w)
-{
-	struct counters now;
-	long long grown;
-	int i;
-
-	counters_read(&now, w->pid);
-	/* A guest came or went in between: the files may have another order. */
-	if (now.count != w->before.count)
-		return;
-	for (i = 0; i < now.count; i++) {
-		grown = now.value[i] - w->before.value[i];
-		if (grown && !strcmp(now.name[i], w->before.name[i]))
-			fprintf(w->counters, "%s %s %lld\n", w->section, now.name[i], grown);
-	}
-	fflush(w->counters);
-}
 
 /*
  * The guest's memory is the one mapping, or the neighbouring ones of one file, that are as large as
@@ -151,7 +61,7 @@ static void report_rss(struct watch *w, const char *name)
 	bool guest = false, found = false;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps", w->pid);
+	snprintf(path, sizeof(path), "/proc/%d/smaps", w->source.pid);
 	f = fopen(path, "re");
 	if (!f) {
 		bench_skip(name, "MiB", strerror(errno));
@@ -195,10 +105,14 @@ static void handle_line(struct watch *w, const char *line)
 		printf("%s %.3f s 0%%\n", name, now);
 	} else if (sscanf(line, "@@ begin %39s", name) == 1) {
 		snprintf(w->section, sizeof(w->section), "%s", name);
-		counters_read(&w->before, w->pid);
+		counters_read(&w->before, &w->source, false);
+		if (w->has_input)
+			printf("begun %s\n", name);
 	} else if (sscanf(line, "@@ end %39s", name) == 1) {
-		if (!strcmp(name, w->section))
-			section_end(w);
+		if (!strcmp(name, w->section)) {
+			counters_read(&w->after, &w->source, true);
+			counters_write_growth(w->counters, name, &w->before, &w->after);
+		}
 	} else if (sscanf(line, "@@ rss %39s", name) == 1) {
 		report_rss(w, name);
 	} else if (!strncmp(line, "@= ", 3)) {
@@ -238,13 +152,14 @@ static int start_command(struct watch *w, char **argv)
 	if (pipe(out))
 		return -errno;
 	w->start = bench_now_ns();
-	w->pid = fork();
-	if (w->pid < 0)
+	w->source.pid = fork();
+	if (w->source.pid < 0)
 		return -errno;
-	if (!w->pid) {
+	if (!w->source.pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		null = open("/dev/null", O_RDONLY);
-		dup2(null, STDIN_FILENO);
+		null = w->has_input ? -1 : open("/dev/null", O_RDONLY);
+		if (null >= 0)
+			dup2(null, STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
 		dup2(out[1], STDERR_FILENO);
 		close(out[0]);
@@ -293,9 +208,9 @@ static int watch_command(struct watch *w, char **argv, unsigned int timeout_s)
 	}
 	if (late) {
 		fprintf(stderr, "vmwatch: %s: no end after %u s\n", argv[0], timeout_s);
-		kill(w->pid, SIGTERM);
+		kill(w->source.pid, SIGTERM);
 	}
-	status = wait_command(w->pid, GRACE_MS);
+	status = wait_command(w->source.pid, GRACE_MS);
 	if (w->fill) {
 		w->line[w->fill] = '\0';
 		handle_line(w, w->line);
@@ -309,11 +224,11 @@ static int watch_command(struct watch *w, char **argv, unsigned int timeout_s)
 int main(int argc, char **argv)
 {
 	const char *log = NULL, *counters = NULL;
-	static struct watch w;
+	static struct watch w = { .source.sock = -1 };
 	unsigned int timeout = 0;
 	int opt, status;
 
-	while ((opt = getopt(argc, argv, "+T:m:l:c:")) != -1) {
+	while ((opt = getopt(argc, argv, "+T:m:l:c:is:S:")) != -1) {
 		if (opt == 'T')
 			timeout = atoi(optarg);
 		else if (opt == 'm')
@@ -322,12 +237,18 @@ int main(int argc, char **argv)
 			log = optarg;
 		else if (opt == 'c')
 			counters = optarg;
+		else if (opt == 'i')
+			w.has_input = true;
+		else if (opt == 's')
+			w.source.monitor = optarg;
+		else if (opt == 'S')
+			w.source.steal = optarg;
 		else
 			timeout = 0;
 	}
 	if (!timeout || !w.guest_kib || !log || !counters || optind == argc) {
-		fprintf(stderr, "usage: vmwatch -T SECONDS -m MIB -l LOG -c COUNTERS -- "
-				"COMMAND...\n");
+		fprintf(stderr, "usage: vmwatch -T SECONDS -m MIB -l LOG -c COUNTERS [-i] "
+				"[-s SOCKET] [-S PORT] -- COMMAND...\n");
 		return 2;
 	}
 	w.log = fopen(log, "we");

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # tools/bench/: what `make bench` runs. The programs are static: lab host and guests run the same.
-BENCH_PROGS := micro blkbench netbench vmwatch first
+BENCH_PROGS := micro blkbench vmwatch first
 BENCH_BINS := $(BENCH_PROGS:%=$(O)/bench/%)
 
 $(O)/bench/%: tools/bench/%.c tools/bench/report.h
@@ -15,21 +15,35 @@ $(O)/bench/vmwatch: BENCH_LIBS := tools/bench/counters.c
 
 # The guest's initramfs with the benchmarks in it, and with what QEMU's PCI devices need.
 $(O)/bench/guest.cpio: $(O)/guest/initramfs.cpio $(BENCH_BINS) $(O)/tools/netbench \
-		      tools/bench/guest tools/bench/mkguest
+		       tools/bench/guest tools/bench/guest-io tools/bench/mkguest \
+		       $(O)/kernel-full/version
 	@tools/bench/mkguest $(O)
+
+# For the guest with devices that the cloud kernel cannot drive.
+$(O)/kernel-full/version: tools/kernel
+	@tools/kernel --full $(O)/kernel-full
+	@touch $@
 
 bench-ready: all $(BENCH_BINS) $(O)/bench/guest.cpio
 
+# All parts, in runs of the lab of their own; one that fails does not keep the others back.
 bench:
 	@tools/deps
 	@$(MAKE) --no-print-directory bench-ready modules
 	@s=0; O=$(O) tools/bench/bench $(BENCH_ARGS) || s=$$?; \
-	O=$(O) tools/bench/lite $(BENCH_LITE_ARGS) || s=$$?; exit $$s
+	O=$(O) tools/bench/lite $(BENCH_LITE_ARGS) || s=$$?; \
+	O=$(O) tools/bench/io $(BENCH_IO_ARGS) || s=$$?; exit $$s
 
-# The second half alone.
+# The second part alone: lite mode without devices.
 bench-lite:
 	@tools/deps
 	@$(MAKE) --no-print-directory bench-ready modules
 	@O=$(O) tools/bench/lite $(BENCH_LITE_ARGS)
 
-.PHONY: bench-ready bench-lite
+# The third: network and block throughput in both modes.
+bench-io:
+	@tools/deps
+	@$(MAKE) --no-print-directory bench-ready modules
+	@O=$(O) tools/bench/io $(BENCH_IO_ARGS)
+
+.PHONY: bench-ready bench-lite bench-io

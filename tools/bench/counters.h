@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Readings of a running VMM, taken from the host: what KVM counts for its guest, what the VMM's own
- * monitor says, processor time, and how long this machine was kept from running if it is an emulated
- * one. vmwatch takes one before and one after a row and writes what has
- * grown. Knows no particular VMM; a source that is not there adds nothing. One thread.
+ * monitor says, processor time, and how long this machine was kept from running if it is emulated.
+ * vmwatch takes one before and one after a row and writes what has grown. Knows no particular VMM;
+ * a source that is not there adds nothing. One thread.
  */
 #ifndef LODGE_BENCH_COUNTERS_H
 #define LODGE_BENCH_COUNTERS_H

@@ -4,8 +4,8 @@
  * figure that tools/bench/bench reads:
  *
  *	NAME VALUE UNIT SPREAD% OPS BEST	VALUE: median of the rounds; SPREAD: (highest -
- *						lowest) / median; OPS: operations (of a stream: 10^6
- *						bytes) in all; BEST: of the rounds
+ *						lowest) / median; OPS: operations in all; BEST: of
+ *						the rounds
  *	NAME - UNIT REASON...			not measured
  *
  * Header only, because each program is a single file linked statically. One thread.

@@ -115,7 +115,7 @@ kind == "exits" {
 }
 
 END {
-	nm = split("host lodge qemu qemu-vhost", modes, " ")
+	nm = split("host lodge qemu", modes, " ")
 	for (i = 1; i <= rows; i++)
 		for (j = 1; j <= nm; j++)
 			if ((modes[j], row[i]) in values) {
@@ -124,10 +124,10 @@ END {
 				hi[modes[j], row[i]] = high
 				n[modes[j], row[i]] = count
 			}
-	printf "\n%-22s %-5s %14s %14s %14s %14s %6s %6s %6s\n", "", "", "", "", "", "",
+	printf "\n%-22s %-5s %14s %14s %14s %6s %6s %6s\n", "", "", "", "", "",
 		"lodge:", "lodge:", "by the"
-	printf "%-22s %-5s %14s %14s %14s %14s %6s %6s %6s\n", "", "unit", "lab host", "lodge",
-		"qemu", "qemu+vhost", "host", "qemu", "best"
+	printf "%-22s %-5s %14s %14s %14s %6s %6s %6s\n", "", "unit", "lab host", "lodge",
+		"qemu", "host", "qemu", "best"
 	for (i = 1; i <= rows; i++) {
 		r = row[i]
 		line = sprintf("%-22s %-5s", r, unit[r])
@@ -153,7 +153,7 @@ END {
 
 	nc = split("exits mmio_exits io_exits insn_emulation irq_injections halt_exits irq_exits " \
 		"pf_taken", counter, " ")
-	print "\nKVM's counters per operation (network: per 10^6 bytes), and the VMM's CPU time"
+	print "\nKVM's counters per operation, and the VMM's CPU time"
 	printf "%-22s %-11s %9s %9s %9s %9s %9s %9s %9s %9s %10s\n", "", "", "exits", "mmio",
 		"pio", "emulated", "irq-inj", "halt", "host-irq", "fault", "cpu us"
 	for (i = 1; i <= rows; i++)

@@ -39,11 +39,15 @@ static const char *try_net(const char *text)
 
 static void bad_options(void)
 {
-	expect_line("mac=02:00:00:00:00:01", "tap=NAME, user, none");
-	expect_line("tap=t0,user", "tap=NAME, user, none");
+	expect_line("mac=02:00:00:00:00:01", "give one of tap=NAME, user,");
+	expect_line("tap=t0,user", "give one of tap=NAME, user,");
 	expect_line("user,addr=10.0.0.1/8", "addr is for tap=");
 	expect_line("user,offload=on", "offload is for tap=");
 	expect_line("tap=t0,hostfwd=tcp::1-:2", "hostfwd is for user");
+	expect_line("user,queues=2", "queues is for tap=");
+	expect_line("tap=t0,queues=0", "use 1 to 8");
+	expect_line("tap=t0,queues=9", "use 1 to 8");
+	expect_line("tap=t0,poll=10001", "use 0 to 10000");
 	expect_line("tap=t0,offload=maybe", "'maybe' is neither on nor off");
 	expect_line("user,filter=tcp", "filter needs pcap=FILE");
 	expect_line("user,mtu=67", "use 68 to 65535");

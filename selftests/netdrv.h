@@ -188,8 +188,8 @@ static inline uint64_t nic_stat(struct nic *n, const char *key)
 
 	net_ops.stats(n->vd, f);
 	fclose(f);
-	for (p = strstr(text, key);
-	     p && (p[strlen(key)] != '=' || (p != text && p[-1] != ' ')); p = strstr(p + 1, key))
+	for (p = strstr(text, key); p && (p[strlen(key)] != '=' || (p != text && p[-1] != ' '));
+	     p = strstr(p + 1, key))
 		;
 	v = p ? strtoull(p + strlen(key) + 1, NULL, 10) : ~0ull;
 	free(text);

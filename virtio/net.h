@@ -205,7 +205,7 @@ int net_thread_start(struct net_pair *p);
 /** net_thread_stop - returns when the thread is gone */
 void net_thread_stop(struct net_pair *p);
 
-/** net_flush - let the driver see what was done in both queues, and interrupt it if it wants that */
+/** net_flush - let the driver see what was done in both queues; interrupt it if it wants that */
 void net_flush(struct net_pair *p);
 
 /* net_tx.c */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Network device, control queue (virtio 1.2, 5.1.6.5): receive modes, MAC addresses, run-time
- * offloads, number of pairs. Runs on pair 0's thread. A command is copied once; whatever is wrong with it is
- * answered with VIRTIO_NET_ERR, and only a chain without room for that answer breaks the device.
+ * offloads, number of pairs. Runs on pair 0's thread. A command is copied once; whatever is wrong
+ * with it is answered with VIRTIO_NET_ERR, and only a chain without room for that answer breaks the
+ * device.
  *
  * The receive filter is not applied: the guest is handed every frame that the backend has, which
  * the driver must cope with (5.1.6.5.1), and sorts them itself.

@@ -378,9 +378,9 @@ static void run(unsigned int q)
 		return;
 	do {
 		fuzz_assert(n++ < 1000);
-		work = q == CTRL		? net_ctrl_run(nd, net_ctrl_vq(nd))
+		work = q == CTRL	     ? net_ctrl_run(nd, net_ctrl_vq(nd))
 		       : q == RX || q == RX2 ? net_rx_run(p)
-						: net_tx_run(p);
+					     : net_tx_run(p);
 		/* A command may have found the second pair's queue broken. */
 		if (q == CTRL && vdev_is_broken(&nd->vd))
 			break;
@@ -493,8 +493,8 @@ static void frame_comes(struct fuzz *f)
 
 static void spoil(struct fuzz *f)
 {
-	static const uint64_t addrs[] = { DATA,	   DATA + SLOT_LEN, DATA + DATA_LEN - 1,
-					  RING(QUEUES), RING(0) + 5,	    0xd0000000 };
+	static const uint64_t addrs[] = { DATA,		DATA + SLOT_LEN, DATA + DATA_LEN - 1,
+					  RING(QUEUES), RING(0) + 5,	 0xd0000000 };
 	static const uint32_t lens[] = { 0, 1, 11, 12, 13, 4096, DATA_LEN, 0xffffffff };
 	unsigned int q = fuzz_u8(f) % QUEUES, i = fuzz_u8(f) % SIZE;
 	uint8_t how = fuzz_u8(f);

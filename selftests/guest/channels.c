@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 
@@ -20,10 +21,11 @@ int main(int argc, char **argv)
 {
 	struct ethtool_channels ch = { .cmd = ETHTOOL_GCHANNELS };
 	struct ifreq ifr = { .ifr_data = (void *)&ch };
-	int sk = socket(AF_INET, SOCK_DGRAM, 0);
+	int sk, ret = 1;
 
 	if (argc < 2 || argc > 3 || strlen(argv[1]) >= IFNAMSIZ)
 		return 2;
+	sk = socket(AF_INET, SOCK_DGRAM, 0);
 	memcpy(ifr.ifr_name, argv[1], strlen(argv[1]) + 1);
 	if (ioctl(sk, SIOCETHTOOL, &ifr))
 		goto fail;
@@ -37,8 +39,10 @@ int main(int argc, char **argv)
 			goto fail;
 	}
 	printf("%u of %u\n", ch.combined_count, ch.max_combined);
-	return 0;
+	ret = 0;
 fail:
-	perror(argv[1]);
-	return 1;
+	if (ret)
+		perror(argv[1]);
+	close(sk);
+	return ret;
 }

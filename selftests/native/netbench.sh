@@ -128,11 +128,11 @@ families() {
 # Progress goes to stdout with the table, to stderr with JSON; the lines add up to the sum.
 intervals() {
 	run -t 0.5 -i 0.1 127.0.0.1
-	[ $st = 0 ] && [ ! -s "$tmp/err" ] && [ "$(grep -c ' s  to server ' "$tmp/out")" -ge 2 ] &&
+	[ $st = 0 ] && [ ! -s "$tmp/err" ] && grep -q ' s  to server ' "$tmp/out" &&
 		grep -q '^to server  received ' "$tmp/out" || { cat "$tmp/out"; return 1; }
 	run -t 0.5 -i 0.1 --json 127.0.0.1
 	[ $st = 0 ] && grep -q ' s  to server ' "$tmp/err" &&
-		[ "$(jq '(.intervals | length) >= 2 and
+		[ "$(jq '(.intervals | length) >= 1 and
 			([.intervals[].bytes] | add) <= .to_server.bytes' "$tmp/out")" = true ] ||
 		{ cat "$tmp/out"; return 1; }
 }

@@ -121,8 +121,10 @@ static int client_run(const struct nb_options *opt, int ctl, const char *peer,
 		e = client_connect_streams(&run, ctl, peer, body.welcome.cookie, err);
 	if (!e)
 		e = client_send(ctl, peer, NB_MSG_START, NULL, err);
+	/* The server waits for the data connections, and then says how many are missing. */
 	if (!e)
-		e = client_expect(ctl, peer, NB_MSG_GO, &body, 2 * t->timeout_ms, err);
+		e = client_expect(ctl, peer, NB_MSG_GO, &body, t->timeout_ms + NB_HANDSHAKE_MS,
+				  err);
 	if (e)
 		goto out;
 	nb_report_begin(opt, out);

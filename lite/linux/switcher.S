@@ -86,6 +86,7 @@ sw_enter:
 	mov	%rsp, HO(H_RSP)
 	sgdt	HO(H_GDT)
 	sidt	HO(H_IDT)
+	sldt	HO(H_LDT)
 	mov	%cr3, %rax
 	mov	%rax, RO(R_HCR3)
 	mov	%ds, HO(H_SEL)
@@ -94,6 +95,21 @@ sw_enter:
 	mov	%gs, HO(H_SEL + 6)
 	BASES_SAVE H_FS, H_GS, H_KGS
 	lidt	HO(H_SIDT)
+	/* The guest may have breakpoints on the host: none of its code runs with them. */
+	mov	HO(H_DR7), %rax
+	test	%rax, %rax
+	jz	1f
+	mov	%rax, %dr7
+1:
+	/*
+	 * The launcher's LDT, if it has one: its linear address would be looked up in the guest's
+	 * page tables, and what the guest has there could be a gate to ring 0.
+	 */
+	cmpw	$0, HO(H_LDT)
+	je	1f
+	xor	%eax, %eax
+	lldt	%ax
+1:
 	lgdt	HO(H_SGDT)
 	andb	$0xfd, RO(R_GDT + 0x40 + 5)	/* LTR wants a TSS that is not busy */
 	mov	$0x40, %eax
@@ -543,6 +559,15 @@ sw_leave:
 	mov	RO(R_HCR3), %rax
 	mov	%rax, %cr3			/* ---- host view ---- */
 	cld
+	testb	$FAST_CLAC, RO(R_FAST)
+	jz	1f
+	clac
+1:
+	cmpq	$0, HO(H_DR7)
+	je	1f
+	xor	%eax, %eax
+	mov	%rax, %dr7
+1:
 	cmpq	$0, RW(D_FAULT)
 	jne	sw_full
 	testb	$FAST_LIGHT, RO(R_FAST)
@@ -586,6 +611,10 @@ sw_full:
 	mov	$0x40, %eax
 	ltr	%ax
 	lgdt	HO(H_GDT)
+	cmpw	$0, HO(H_LDT)		/* before the selectors, which may be of it */
+	je	1f
+	lldt	HO(H_LDT)
+1:
 	mov	$0x18, %eax
 	mov	%eax, %ss
 	mov	HO(H_SEL), %ds

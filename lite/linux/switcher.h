@@ -60,6 +60,7 @@
 #define FAST_SMAP  4
 #define FAST_VERW  8
 #define FAST_RSB   16
+#define FAST_CLAC  32 /* the processor has SMAP: AC is not for the host's C code */
 
 /* HO page */
 #define H_RSP	0x000
@@ -83,6 +84,8 @@
 #define H_NMI	0x0b8 /* NMIs, machine checks that came while the switcher ran */
 #define H_MCE	0x0c0
 #define H_VERW	0x0c8 /* a selector for VERW, which clears the processor's buffers */
+#define H_DR7	0x0d0 /* the guest's, if breakpoints of its are armed, else 0 */
+#define H_LDT	0x0d8 /* host's */
 
 #define SW_LIGHT_VECS (1 << 6 | 1 << 13 | 1 << 14) /* traps that a light exit may serve */
 

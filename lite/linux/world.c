@@ -239,17 +239,19 @@ static void dispatch(const struct world_area *a, unsigned int vec)
 	world_dispatch(gate_offset((gate_desc *)idt->address + vec));
 }
 
-static void put_debug(const struct lite_vcpu *v)
+/* The switcher arms them, with the guest's IDT loaded: they may lie on code and data of ours. */
+static void put_debug(struct world_area *a, const struct lite_vcpu *v)
 {
 	if (hw_breakpoint_active())
 		set_debugreg(0, 7);
+	AREA64(a->ho, H_DR7) = 0;
 	if (!(v->dr7 & 0xff))
 		return;
 	set_debugreg(v->dr[0], 0);
 	set_debugreg(v->dr[1], 1);
 	set_debugreg(v->dr[2], 2);
 	set_debugreg(v->dr[3], 3);
-	set_debugreg(v->dr7, 7);
+	AREA64(a->ho, H_DR7) = v->dr7;
 }
 
 static void get_debug(struct lite_vcpu *v)
@@ -259,11 +261,11 @@ static void get_debug(struct lite_vcpu *v)
 	/* The core gets DR6 where other traps have their error code. */
 	if (v->r.vec == X86_TRAP_DB) {
 		get_debugreg(dr6, 6);
-		set_debugreg(DR6_RESERVED, 6);
 		v->r.err = dr6;
 	}
-	if (v->dr7 & 0xff)
-		set_debugreg(0, 7);
+	/* Also what a breakpoint that the switcher has ignored left there. */
+	if (v->r.vec == X86_TRAP_DB || v->dr7 & 0xff)
+		set_debugreg(DR6_RESERVED, 6);
 	if (hw_breakpoint_active())
 		hw_breakpoint_restore();
 }
@@ -287,6 +289,8 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 		fast |= FAST_VERW;
 	if (boot_cpu_has_bug(X86_BUG_SPECTRE_V2))
 		fast |= FAST_RSB;
+	if (boot_cpu_has(X86_FEATURE_SMAP))
+		fast |= FAST_CLAC;
 	AREA64(a->ro, R_FAST) = fast;
 	put_ac(a, v);
 	put_changes(a, v, w);
@@ -391,7 +395,7 @@ int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next)
 		pkru = rdpkru();
 	cr4 = cr4_for_guest();
 	fill_area(a, v, w);
-	put_debug(v);
+	put_debug(a, v);
 	lite_guest_cross(v);
 	area_enter(a);
 	/* A light exit that ended here has left the guest before. */

@@ -52,7 +52,7 @@ sw_text:
 .macro SCRUB
 	xor	%eax, %eax
 	.irp	ist, 1, 2, 3, 4
-	.irp	off, 8, 16, 24, 32, 40, 48, 56, 64
+	.irp	off, 8, 16, 24, 32, 40, 48, 56, 64, 72
 	mov	%rax, RW(D_IST + \ist * D_IST_SIZE - \off)
 	.endr
 	.endr

@@ -277,6 +277,9 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 
 	if (a->v != v || w->last_cpu != a->cpu) {
 		v->changed |= LITE_CH_ALL & ~LITE_CH_TIMER;
+		/* Registers of another guest's are not for this one. */
+		if (a->v != v)
+			memset(a->rw, 0, PAGE_SIZE);
 		a->v = v;
 		a->w = w;
 		w->last_cpu = a->cpu;

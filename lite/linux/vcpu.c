@@ -147,7 +147,7 @@ int lodge_vcpu_create(struct lodge_vm *lv, u32 id)
 	lite_vcpu_init(&vc->v, &lv->vm, id);
 	ret = world_vcpu_init(&vc->v, &vc->w, &lv->w);
 	if (ret)
-		goto err_fpu;
+		goto err_world;
 
 	lodge_vm_get(lv);
 	ret = anon_inode_getfd("lodge-vcpu", &vcpu_fops, vc, O_RDWR | O_CLOEXEC);
@@ -160,7 +160,6 @@ int lodge_vcpu_create(struct lodge_vm *lv, u32 id)
 
 err_world:
 	world_vcpu_fini(&vc->v, &vc->w);
-err_fpu:
 	/* Ports are raised with interrupts off, and look there. */
 	WRITE_ONCE(lv->vm.vcpu[id], NULL);
 	synchronize_rcu();

@@ -18,6 +18,9 @@
 /* Shadow pages that reclaim leaves a VM: without them it would only fault. */
 #define SHADOW_KEEP 128
 
+/* For what is as large as the VMM asks: it fails, instead of having other processes killed. */
+#define VM_BIG (GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 static DEFINE_MUTEX(vms_lock);
 static LIST_HEAD(vms); /* those with shadow tables */
 
@@ -109,7 +112,7 @@ static int vm_mem_set(struct lodge_vm *lv, const struct lodge_mem *m)
 	if (err)
 		return err;
 	slot = &lv->vm.slot[m->slot];
-	slot->frame = kvcalloc(m->size >> PAGE_SHIFT, sizeof(*slot->frame), GFP_KERNEL_ACCOUNT);
+	slot->frame = kvcalloc(m->size >> PAGE_SHIFT, sizeof(*slot->frame), VM_BIG);
 	if (!slot->frame)
 		return -ENOMEM;
 	slot->gfn = m->gpa >> PAGE_SHIFT;
@@ -123,7 +126,7 @@ static int vm_mem_set(struct lodge_vm *lv, const struct lodge_mem *m)
 /* The guest's table of machine frames: it counts in its own, so each entry is its index. */
 static u64 *m2p_make(u64 frames)
 {
-	u64 i, *m2p = __vmalloc(PAGE_ALIGN(frames * sizeof(*m2p)), GFP_KERNEL_ACCOUNT);
+	u64 i, *m2p = __vmalloc(PAGE_ALIGN(frames * sizeof(*m2p)), VM_BIG);
 
 	if (!m2p)
 		return NULL;
@@ -160,7 +163,7 @@ static int vm_pv_set(struct lodge_vm *lv, const struct lodge_pv *pv)
 	/* A failure below leaves what it has made; another call would make it anew, hence once. */
 	lv->started = true;
 	shadows = clamp_t(u64, total / 16 + 1024, 1024, 1 << 20);
-	lv->spage = kvcalloc(shadows, mmu_spage_size(), GFP_KERNEL_ACCOUNT);
+	lv->spage = kvcalloc(shadows, mmu_spage_size(), VM_BIG);
 	lv->vm.m2p = m2p_make(pv->frames);
 	if (!lv->vm.m2p || !lv->spage)
 		return -ENOMEM;

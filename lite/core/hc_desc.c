@@ -15,6 +15,8 @@
 #define TLS_END	  0x78
 
 #define DESC_ACCESSED (1ull << 40)
+#define DESC_READABLE (1ull << 41) /* of code; of data: writable */
+#define DESC_CODE     (1ull << 43)
 #define DESC_NORMAL   (1ull << 44) /* code or data, not a system descriptor */
 #define DESC_DPL3     (3ull << 45)
 #define DESC_PRESENT  (1ull << 47)
@@ -106,6 +108,9 @@ static u64 tls_safe(u64 desc)
 {
 	const u64 need = DESC_NORMAL | DESC_DPL3 | DESC_PRESENT;
 
+	/* Code that cannot be read: DS may hold a selector of it, and loading that would fault. */
+	if ((desc & (DESC_CODE | DESC_READABLE)) == DESC_CODE)
+		return 0;
 	return (desc & need) == need ? desc | DESC_ACCESSED : 0;
 }
 

@@ -277,6 +277,12 @@ static void descriptors(void)
 	ksft_eq(cpu.tls[0], 0);
 	ksft_eq(hc(__HYPERVISOR_update_descriptor, at - 8, TLS_DATA, 0), 0);
 	ksft_eq(cpu.tls[0], 0);
+	/* Code that cannot be read, where a selector of it may be in DS; and code that can. */
+	ksft_eq(hc(__HYPERVISOR_update_descriptor, at, (TLS_DATA | 8ull << 40) & ~(2ull << 40), 0),
+		0);
+	ksft_eq(cpu.tls[0], 0);
+	ksft_eq(hc(__HYPERVISOR_update_descriptor, at, TLS_DATA | 0xaull << 40, 0), 0);
+	ksft_check(cpu.tls[0]);
 	ksft_eq(hc(__HYPERVISOR_update_descriptor, at + 1, TLS_DATA, 0), -EINVAL);
 	ksft_eq(hc(__HYPERVISOR_update_descriptor, RO_GFN << 12, TLS_DATA, 0), -EINVAL);
 	ksft_eq(hc(__HYPERVISOR_update_descriptor, ~7ull, TLS_DATA, 0), -EINVAL);

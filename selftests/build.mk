@@ -168,7 +168,8 @@ fuzz-run: $(FUZZ_PROGS)
 
 # --- programs for both ends of lab tests -----------------------------------------------------
 # selftests/guest/*.c are for guests, selftests/lab/*.c for the lab itself.
-LAB_PROGS := $(patsubst %.c,$(O)/%,$(wildcard selftests/guest/*.c selftests/lab/*.c))
+LAB_PROGS := $(patsubst %.c,$(O)/%,$(wildcard selftests/guest/*.c selftests/lab/*.c \
+	     selftests/lab/hostile/*.c))
 
 $(LAB_PROGS): $(O)/%: %.c
 	@mkdir -p $(@D)

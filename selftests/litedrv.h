@@ -39,6 +39,8 @@ static struct lite_frame frames[PAGES], ro_frame;
 static u64 m2p[PAGES];
 static struct lite_vm vm;
 static struct lite_vcpu cpu;
+static struct lite_vcpu other __attribute__((unused)); /* vCPU 1, if the test makes it */
+static struct lite_vcpu *kicked;
 static u64 fake_tsc;
 static unsigned int kicks, leaves, sends, last_send;
 /* Guest memory answers -EAGAIN (or later_err) at its later'th access from now; 0: never. */
@@ -57,7 +59,7 @@ u64 env_tsc(void)
 
 void env_vcpu_kick(struct lite_vcpu *v)
 {
-	(void)v;
+	kicked = v;
 	kicks++;
 }
 

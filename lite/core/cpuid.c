@@ -127,7 +127,7 @@ static void cpuid_topology(const struct lite_vcpu *v, u32 leaf, u32 sub, u32 out
 	case 0x4:
 		/* The first two levels are a core's own, the others the package's. */
 		out[0] |= ((1u << bits) - 1) << 26;
-		if (out[0] >> 5 & 7 && (out[0] >> 5 & 7) > 2)
+		if ((out[0] >> 5 & 7) > 2)
 			out[0] |= ((1u << bits) - 1) << 14;
 		break;
 	case 0xb:

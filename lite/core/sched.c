@@ -18,6 +18,7 @@
 #include <xen/vcpu.h>
 
 #define POLL_PORTS_MAX 128
+#define RFLAGS_AC      0x40000ull
 
 _Static_assert(sizeof(((struct vcpu_runstate_info *)0)->time) ==
 		       sizeof(((struct lite_vcpu *)0)->run_time),
@@ -117,6 +118,10 @@ bool lite_park(struct lite_vcpu *v)
 	if (down && !v->parked) {
 		v->parked = true;
 		runstate_enter(v, RUNSTATE_offline);
+		/* A kernel that brings its processor up looks again whether AC is clear. */
+		if (v->kernel && v->ac)
+			v->r.rflags &= ~RFLAGS_AC;
+		v->ac = false;
 	}
 	lite_unlock(&v->vm->up_lock);
 	return down;

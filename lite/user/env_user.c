@@ -31,8 +31,9 @@ void env_vcpu_kick(struct lite_vcpu *v)
 
 void env_vcpu_leave(struct lite_vcpu *v)
 {
-	(void)v;
-	eu_now->leaves++;
+	__atomic_fetch_add(&eu_now->leaves, 1, __ATOMIC_RELAXED);
+	if (eu_now->leave)
+		eu_now->leave(v);
 }
 
 void env_port_send(struct lite_vm *vm, u32 port)

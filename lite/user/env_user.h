@@ -34,6 +34,7 @@ struct eu {
 	u32 kicks, leaves, sends;
 	u32 last_port;
 	u64 tsc;
+	void (*leave)(struct lite_vcpu *v); /* a vCPU of the test's own has to leave the guest */
 };
 
 /** eu_new - a VM as the environment makes it; aborts without memory. One at a time */

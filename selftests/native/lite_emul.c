@@ -460,6 +460,38 @@ static void cpuid_state(void)
 	ksft_check(!BITS(out[2], 26, 27, 28));
 }
 
+/* A guest with several vCPUs has cores, and each knows which it is. */
+static void cpuid_topology(void)
+{
+	start(true);
+	vm.vcpus = 6;
+	vcpu.id = 5;
+	ask(1, 0);
+	ksft_eq(out[1] >> 16, 5 << 8 | 6);
+	ksft_check(out[3] & 1u << 28);
+	ask(4, 0);
+	ksft_eq(out[0] >> 26, 7);
+	ask(0xb, 0);
+	ksft_eq(out[0], 0);
+	ksft_eq(out[1], 1);
+	ksft_eq(out[2], 1 << 8);
+	ksft_eq(out[3], 5);
+	ask(0xb, 1);
+	ksft_eq(out[0], 3);
+	ksft_eq(out[1], 6);
+	ksft_eq(out[2], 2 << 8 | 1);
+	ask(0xb, 2);
+	ksft_eq(out[1], 0);
+	ksft_eq(out[2], 2);
+	ask(0x80000008, 0);
+	ksft_eq(out[2], 3 << 12 | 5);
+	ask(0x80000001, 0);
+	ksft_check(out[2] & 2);
+	vm.vcpus = 1;
+	ask(0xb, 1);
+	ksft_check(!out[0] && !out[1] && !out[2] && !out[3]);
+}
+
 int main(int argc, char **argv)
 {
 	ksft_case("privileged instructions in user mode", emul_user);
@@ -479,5 +511,6 @@ int main(int argc, char **argv)
 	ksft_case("CPUID: leaves that are not there", cpuid_zero);
 	ksft_case("CPUID: nothing made up", cpuid_empty);
 	ksft_case("CPUID: XSAVE state", cpuid_state);
+	ksft_case("CPUID of several vCPUs", cpuid_topology);
 	return ksft_run(argc, argv);
 }

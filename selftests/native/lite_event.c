@@ -2,6 +2,8 @@
 /*
  * Event channels of a lite guest, and polling for them.
  */
+#include <pthread.h>
+
 #include "litedrv.h"
 
 static u32 ipi(void)
@@ -222,11 +224,147 @@ static void polls(void)
 	ksft_eq(hc_arg(__HYPERVISOR_sched_op, SCHEDOP_shutdown, sh), -EINVAL);
 }
 
+/* Two vCPUs: each hears of its own. */
+static void targets(void)
+{
+	struct shared_info *s = (void *)guest_mem[SHARED];
+	struct evtchn_bind_ipi bi = { .vcpu = 1 };
+	struct evtchn_bind_virq vq = { .virq = VIRQ_TIMER, .vcpu = 1 };
+	struct evtchn_bind_vcpu bv = { .port = 5, .vcpu = 1 };
+	struct evtchn_unmask un = { .port = 5 };
+	struct evtchn_send send;
+	struct evtchn_close cl;
+
+	setup();
+	lite_vcpu_init(&other, &vm, 1);
+	other.tier = LITE_FULLTIER;
+	memset(s->evtchn_mask, 0, sizeof(s->evtchn_mask));
+	ksft_eq(evt(EVTCHNOP_bind_ipi, bi), 0);
+	args_get(&bi, sizeof(bi));
+	send.port = bi.port;
+	ksft_eq(evt(EVTCHNOP_send, send), 0);
+	ksft_eq(cpu.kicks, 2); /* for the full tier */
+	ksft_eq(kicks, 0);
+	event_kick(&cpu);
+	ksft_eq(kicks, 1);
+	ksft_check(kicked == &other);
+	ksft_eq(cpu.kicks, 0);
+	ksft_check(lite_event_pending(&other));
+	ksft_check(!lite_event_pending(&cpu));
+	ksft_eq(evt(EVTCHNOP_send, send), 0); /* it knows already */
+	ksft_eq(cpu.kicks, 0);
+
+	ksft_eq(evt(EVTCHNOP_bind_virq, vq), 0);
+	ksft_check(other.virq_port[VIRQ_TIMER]);
+	ksft_eq(cpu.virq_port[VIRQ_TIMER], 0);
+	vq.virq = VIRQ_CONSOLE;
+	ksft_eq(evt(EVTCHNOP_bind_virq, vq), -EINVAL); /* there is one for all */
+	cl.port = other.virq_port[VIRQ_TIMER];
+	ksft_eq(evt(EVTCHNOP_close, cl), 0);
+	ksft_eq(other.virq_port[VIRQ_TIMER], 0);
+
+	/* The VMM's are vCPU 0's until they are bound. */
+	s->vcpu_info[1].evtchn_upcall_pending = 0;
+	s->vcpu_info[1].evtchn_pending_sel = 0;
+	lite_port_raise(&vm, 4);
+	ksft_check(kicked == &cpu);
+	ksft_eq(evt(EVTCHNOP_bind_vcpu, bv), 0);
+	lite_port_raise(&vm, 5);
+	ksft_check(kicked == &other);
+	ksft_check(lite_event_pending(&other));
+	bv.vcpu = 2;
+	ksft_eq(evt(EVTCHNOP_bind_vcpu, bv), -ENOENT);
+
+	/* Unmasking tells the one that it is bound to. */
+	s->vcpu_info[1].evtchn_upcall_pending = 0;
+	s->vcpu_info[1].evtchn_pending_sel = 0;
+	s->evtchn_mask[0] = 1 << 5;
+	ksft_eq(evt(EVTCHNOP_unmask, un), 0);
+	ksft_eq(cpu.kicks, 2);
+	ksft_check(lite_event_pending(&other));
+	cl.port = 5;
+	ksft_eq(evt(EVTCHNOP_close, cl), 0);
+	ksft_eq(vm.port[5].vcpu, 0);
+}
+
+static void locked(void)
+{
+	struct evtchn_bind_ipi b = { .vcpu = 0 };
+	s64 ret;
+
+	setup();
+	vm.event_lock.held = 1;
+	cpu.tier = LITE_LIGHT;
+	ksft_eq(call(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, args_put(&b, sizeof(b)), 0,
+		     0, 0, &ret),
+		LITE_FULL);
+	vm.event_lock.held = 0;
+	ksft_eq(ipi(), HOST_MAX);
+	ksft_eq(vm.event_lock.held, 0);
+	later = 2;
+	ksft_eq(call(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, args_put(&b, sizeof(b)), 0,
+		     0, 0, &ret),
+		LITE_WANT);
+	ksft_eq(vm.event_lock.held, 0);
+}
+
+#define RAISES 200000u
+
+static bool raising;
+
+static void *raiser(void *arg)
+{
+	u32 i;
+
+	(void)arg;
+	for (i = 0; i < RAISES; i++)
+		lite_port_raise(&vm, 1 + i % (HOST_MAX - 1));
+	__atomic_store_n(&raising, false, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* As Linux does: the summary first, then the ports. */
+static u32 consume(struct lite_vcpu *v)
+{
+	struct shared_info *s = (void *)guest_mem[SHARED];
+	unsigned long got;
+	u32 n = 0;
+
+	while (__atomic_exchange_n(&v->vi->evtchn_upcall_pending, 0, __ATOMIC_SEQ_CST)) {
+		__atomic_exchange_n(&v->vi->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
+		got = __atomic_exchange_n(&s->evtchn_pending[0], 0, __ATOMIC_SEQ_CST);
+		n += __builtin_popcountl(got);
+	}
+	return n;
+}
+
+/* None gets lost while a thread raises and the vCPU takes them. */
+static void races(void)
+{
+	struct shared_info *s = (void *)guest_mem[SHARED];
+	pthread_t t;
+	u32 n = 0;
+
+	setup();
+	memset(s->evtchn_mask, 0, sizeof(s->evtchn_mask));
+	raising = true;
+	ksft_eq(pthread_create(&t, NULL, raiser, NULL), 0);
+	while (__atomic_load_n(&raising, __ATOMIC_SEQ_CST))
+		n += consume(&cpu);
+	pthread_join(t, NULL);
+	n += consume(&cpu);
+	ksft_check(n >= HOST_MAX - 1);
+	ksft_eq(s->evtchn_pending[0], 0);
+}
+
 int main(int argc, char **argv)
 {
 	ksft_case("event channels are bound and closed", ports);
 	ksft_case("binding waits without binding twice", bind_later);
 	ksft_case("events", events);
 	ksft_case("polling and shutdown", polls);
+	ksft_case("each vCPU hears of its own", targets);
+	ksft_case("binding waits for its lock in the full tier", locked);
+	ksft_case("no event is lost to a thread that raises them", races);
 	return ksft_run(argc, argv);
 }

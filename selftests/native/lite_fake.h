@@ -156,6 +156,7 @@ static inline void start(bool kernel)
 	read_error = write_error = fault_error = 0;
 	fault_err = 0;
 	hc_next = LITE_RESUME;
+	kicked = 0;
 	hc_ret = 0;
 	cpu_flip = 0;
 	vm.xcr0 = 7;

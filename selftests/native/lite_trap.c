@@ -456,6 +456,70 @@ static void int_80(void)
 	gp_is(USER_RIP - 2, 0x80 * 8 + 2);
 }
 
+/* What a light exit may not do itself: the exit counts as served, and the rest comes later. */
+static void kicks_later(void)
+{
+	start(true);
+	vcpu.kicks = 2;
+	vcpu.tier = LITE_LIGHT;
+	ksft_eq(serve(LITE_VEC_SYSCALL, 0), LITE_WANT);
+	ksft_eq(vcpu.want, LITE_WANT_NONE);
+	ksft_eq(vcpu.r.vec, LITE_VEC_SERVED);
+	ksft_eq(kicked, 0);
+	hc_nr = 0;
+	vcpu.tier = LITE_FULLTIER;
+	ksft_eq(lite_handle(&vcpu), LITE_RESUME);
+	ksft_eq(hc_nr, 0);
+	ksft_eq(kicked, 1);
+	hc_next = LITE_BLOCK;
+	vcpu.kicks = 2;
+	ksft_eq(serve(LITE_VEC_SYSCALL, 0), LITE_BLOCK);
+	ksft_eq(kicked, 2);
+}
+
+static void down(void)
+{
+	start(true);
+	vcpu.down = true;
+	ksft_eq(lite_prepare(&vcpu), LITE_DOWN);
+	vcpu.r.rax = 0;
+	ksft_eq(serve(LITE_VEC_SYSCALL, 0), LITE_DOWN); /* after the call */
+	ksft_eq(vcpu.r.rcx, vcpu.r.rip);
+	vcpu.down = false;
+	ksft_eq(lite_prepare(&vcpu), LITE_RESUME);
+}
+
+/* One at a time, whether events are masked or not, until iret. */
+static void nmis(void)
+{
+	struct iret_context f = { .cs = LITE_SHOWN_CS, .rip = CODE, .rsp = STACK };
+
+	start(true);
+	info.evtchn_upcall_mask = 1;
+	vcpu.nmi_pending = true;
+	ksft_eq(lite_prepare(&vcpu), LITE_RESUME);
+	ksft_eq(vcpu.r.rip, HANDLER + 0x10000 + LITE_CB_NMI * 16);
+	ksft_check(!vcpu.nmi_pending && vcpu.nmi_masked);
+	ksft_check(vcpu.changed & LITE_CH_TRAPS);
+	vcpu.nmi_pending = true;
+	vcpu.r.rip = CODE;
+	ksft_eq(lite_prepare(&vcpu), LITE_RESUME);
+	ksft_eq(vcpu.r.rip, CODE);
+	vcpu.r.rsp = KSP;
+	memcpy(mem + (KSP - MEM), &f, sizeof(f));
+	vcpu.r.rax = 23;
+	ksft_eq(serve(LITE_VEC_SYSCALL, 0), LITE_RESUME);
+	ksft_eq(vcpu.r.rip, HANDLER + 0x10000 + LITE_CB_NMI * 16);
+
+	/* Who has no handler has no NMIs. */
+	start(true);
+	vcpu.callback[LITE_CB_NMI].address = 0;
+	vcpu.nmi_pending = true;
+	ksft_eq(lite_prepare(&vcpu), LITE_RESUME);
+	ksft_eq(vcpu.r.rip, CODE);
+	ksft_check(!vcpu.nmi_pending && !vcpu.nmi_masked);
+}
+
 int main(int argc, char **argv)
 {
 	ksft_case("frame from user mode", frame_user);
@@ -485,5 +549,8 @@ int main(int argc, char **argv)
 	ksft_case("iret from a bad stack", iret_bad_stack);
 	ksft_case("int n", int_n);
 	ksft_case("int 0x80", int_80);
+	ksft_case("other vCPUs are kicked in the full tier", kicks_later);
+	ksft_case("a vCPU that is down", down);
+	ksft_case("NMIs", nmis);
 	return ksft_run(argc, argv);
 }

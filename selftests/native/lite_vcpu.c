@@ -253,6 +253,220 @@ static void blocks(void)
 	ksft_eq(vop(VCPUOP_get_runstate_info, 0, &area, sizeof(area)), 0);
 }
 
+#define CONTEXT 0x20000ull /* gpa */
+
+static struct vcpu_guest_context *context(void)
+{
+	struct vcpu_guest_context *c = (void *)(&guest_mem[0][0] + CONTEXT);
+	u64 *gdt = (u64 *)guest_mem[GDT];
+
+	memset(c, 0, sizeof(*c));
+	c->flags = VGCF_in_kernel | VGCF_syscall_disables_events;
+	c->user_regs.rip = BASE + 0x100;
+	c->user_regs.rsp = BASE + 0x2000;
+	c->user_regs.rdi = 77;
+	c->user_regs.rflags = ~0ull;
+	c->user_regs.ds = LITE_USER_DS;
+	c->user_regs.es = 0x63;
+	c->user_regs.gs = LITE_KERN_SS; /* not for it: becomes 0 */
+	c->trap_ctxt[3] = (struct trap_info){ .vector = 3, .flags = 3 | 4, .address = BASE + 3 };
+	c->gdt_frames[0] = GDT;
+	c->gdt_ents = 16;
+	gdt[12] = 0x00cff3000000ffffull;
+	c->kernel_sp = BASE + 0x3000;
+	c->ctrlreg[3] = ROOT << 12;
+	c->debugreg[0] = BASE;
+	c->event_callback_eip = BASE + 0x10;
+	c->syscall_callback_eip = BASE + 0x20;
+	c->fs_base = 1;
+	c->gs_base_kernel = BASE;
+	c->gs_base_user = 3;
+	return c;
+}
+
+static s64 on_other(u64 op, u64 va)
+{
+	return hc(__HYPERVISOR_vcpu_op, op, 1, va);
+}
+
+static void setup_two(void)
+{
+	setup();
+	lite_vcpu_init(&other, &vm, 1);
+	other.tier = LITE_FULLTIER;
+}
+
+static void initialises(void)
+{
+	struct vcpu_guest_context *c;
+	u64 va = BASE + CONTEXT;
+	u32 n, i;
+	s64 ret;
+
+	setup_two();
+	c = context();
+	ksft_eq(on_other(VCPUOP_is_up, 0), 0);
+	ksft_eq(on_other(VCPUOP_up, 0), -EINVAL); /* as what? */
+	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_initialise, 2, va), -ENOENT);
+	ksft_eq(on_other(VCPUOP_initialise, LITE_HOLE_START), -EFAULT);
+	ksft_eq(on_other(VCPUOP_initialise, BASE + PAGES * 4096 - 8), -EFAULT);
+	cpu.tier = LITE_LIGHT;
+	ksft_eq(call(__HYPERVISOR_vcpu_op, VCPUOP_initialise, 1, va, 0, 0, &ret), LITE_FULL);
+	cpu.tier = LITE_FULLTIER;
+#define refused(field, value)                                      \
+	do {                                                       \
+		context()->field = value;                          \
+		ksft_eq(on_other(VCPUOP_initialise, va), -EINVAL); \
+		ksft_check(!other.initialised && other.down);      \
+		context();                                         \
+	} while (0)
+	refused(user_regs.rip, LITE_HOLE_START);
+	refused(user_regs.rip, 1ull << 47);
+	refused(trap_ctxt[255].address, LITE_HOLE_START);
+	refused(ldt_ents, 1);
+	refused(gdt_ents, FIRST_RESERVED_GDT_ENTRY + 1);
+	refused(gdt_ents, ~0ull);
+	refused(gdt_frames[0], PAGES);
+	refused(kernel_sp, LITE_HOLE_END);
+	refused(ctrlreg[3], 0);
+	refused(ctrlreg[3], 5 << 12); /* not pinned */
+	refused(ctrlreg[3], (ROOT << 12) + 8);
+	refused(ctrlreg[3], ~0ull);
+	refused(ctrlreg[1], 5 << 12);
+	refused(debugreg[3], LITE_HOLE_START);
+	refused(debugreg[7], 0x20001);
+	refused(event_callback_eip, LITE_HOLE_START);
+	refused(failsafe_callback_eip, 1ull << 47);
+	refused(syscall_callback_eip, LITE_HOLE_END - 1);
+	refused(fs_base, 1ull << 47);
+	refused(gs_base_kernel, 1ull << 47);
+	refused(gs_base_user, 1ull << 62);
+#undef refused
+
+	/* Wherever it is interrupted, it is begun anew. */
+	accesses = 0;
+	ksft_eq(on_other(VCPUOP_initialise, va), 0);
+	n = accesses;
+	ksft_check(n > 256);
+	for (i = 1; i <= n; i++) {
+		setup_two();
+		c = context();
+		later = i;
+		ksft_eq(call(__HYPERVISOR_vcpu_op, VCPUOP_initialise, 1, va, 0, 0, &ret),
+			LITE_WANT);
+		ksft_check(!other.initialised);
+		ksft_check(!vm.up_lock.held && !vm.lock.held);
+	}
+	ksft_eq(on_other(VCPUOP_initialise, va), 0);
+	ksft_check(other.kernel);
+	ksft_eq(other.r.rip, c->user_regs.rip);
+	ksft_eq(other.r.rsp, c->user_regs.rsp);
+	ksft_eq(other.r.rdi, 77);
+	ksft_eq(other.r.rflags, 0x240fd7);
+	ksft_eq(other.r.cs, LITE_KERN_CS);
+	ksft_eq(other.ds, LITE_USER_DS);
+	ksft_eq(other.es, 0x63);
+	ksft_eq(other.gs, 0);
+	ksft_eq(other.trap[3].address, BASE + 3);
+	ksft_eq(other.trap[3].dpl, 3);
+	ksft_check(other.trap[3].mask);
+	ksft_eq(other.callback[LITE_CB_EVENT].address, BASE + 0x10);
+	ksft_check(other.callback[LITE_CB_EVENT].mask);
+	ksft_check(other.callback[LITE_CB_SYSCALL].mask);
+	ksft_eq(other.kernel_sp, BASE + 0x3000);
+	ksft_eq(other.kroot, ROOT);
+	ksft_eq(other.uroot, 0);
+	ksft_eq(other.fs_base, 1);
+	ksft_eq(other.gs_base, BASE);
+	ksft_eq(other.gs_other, 3);
+	ksft_eq(other.dr[0], BASE);
+	ksft_eq(other.changed, LITE_CH_ALL);
+	ksft_eq(on_other(VCPUOP_initialise, va), -EEXIST);
+	ksft_eq(on_other(VCPUOP_is_up, 0), 0); /* not yet */
+}
+
+static void up_and_down(void)
+{
+	struct vcpu_register_vcpu_info r = { .mfn = VI, .offset = 128 };
+	struct vcpu_register_runstate_memory_area area = { .addr.p = BASE + 0x6000 };
+	struct vcpu_runstate_info *rs = (void *)guest_mem[6];
+	struct vcpu_set_singleshot_timer t = { .timeout_abs_ns = 5000 };
+
+	setup_two();
+	context();
+	ksft_check(lite_park(&other));
+	ksft_eq(on_other(VCPUOP_initialise, BASE + CONTEXT), 0);
+	ksft_eq(on_other(VCPUOP_register_vcpu_info, args_put(&r, sizeof(r))), 0);
+	ksft_check(other.vi == (void *)(guest_mem[VI] + 128));
+	ksft_eq(on_other(VCPUOP_register_runstate_memory_area, args_put(&area, sizeof(area))), 0);
+	ksft_eq(rs->state, RUNSTATE_offline);
+	ksft_eq(on_other(VCPUOP_set_singleshot_timer, args_put(&t, sizeof(t))), -EINVAL);
+	ksft_eq(on_other(VCPUOP_stop_singleshot_timer, 0), -EINVAL);
+	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0), -EINVAL); /* the last one */
+
+	cpu.kicks = 0;
+	fake_tsc = 1500;
+	ksft_eq(on_other(VCPUOP_up, 0), 0);
+	ksft_eq(cpu.kicks, 2);
+	ksft_eq(on_other(VCPUOP_is_up, 0), 1);
+	ksft_check(!lite_park(&other));
+	ksft_eq(on_other(VCPUOP_up, 0), 0);
+	sched_prepare(&other);
+	ksft_eq(rs->state, RUNSTATE_running);
+	ksft_eq(rs->time[RUNSTATE_offline], 500);
+	ksft_eq(rs->state_entry_time, 500);
+	/* Not of one that is up. */
+	ksft_eq(on_other(VCPUOP_register_vcpu_info, args_put(&r, sizeof(r))), -EINVAL);
+
+	cpu.kicks = 0;
+	ksft_eq(on_other(VCPUOP_down, 0), 0);
+	ksft_eq(cpu.kicks, 2);
+	ksft_eq(on_other(VCPUOP_is_up, 0), 0);
+	/* Nor before its thread has noticed. */
+	ksft_eq(on_other(VCPUOP_register_vcpu_info, args_put(&r, sizeof(r))), -EINVAL);
+	ksft_eq(on_other(VCPUOP_initialise, BASE + CONTEXT), -EEXIST);
+	other.ac = true;
+	other.r.rflags |= 0x40000;
+	ksft_check(lite_park(&other));
+	ksft_check(!other.ac); /* Linux looks whether AC is clear */
+	ksft_eq(other.r.rflags & 0x40000, 0);
+	ksft_eq(on_other(VCPUOP_register_vcpu_info, args_put(&r, sizeof(r))), 0);
+	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0), -EINVAL);
+	ksft_eq(on_other(VCPUOP_up, 0), 0);
+	ksft_eq(hc(__HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0), 0);
+	ksft_check(cpu.down);
+}
+
+static void steals(void)
+{
+	struct vcpu_register_runstate_memory_area area = { .addr.p = BASE + 0x6000 };
+	struct vcpu_runstate_info *rs = (void *)guest_mem[6];
+	s64 ret;
+
+	setup();
+	ksft_eq(vop(VCPUOP_register_runstate_memory_area, 0, &area, sizeof(area)), 0);
+	fake_tsc = 1100;
+	cpu.stolen = 30;
+	sched_prepare(&cpu);
+	ksft_eq(rs->time[RUNSTATE_running], 70);
+	ksft_eq(rs->time[RUNSTATE_runnable], 30);
+	ksft_eq(rs->state_entry_time, 100);
+	/* Of a sleep, only what it was too long. */
+	ksft_eq(call(__HYPERVISOR_sched_op, SCHEDOP_block, 0, 0, 0, 0, &ret), LITE_BLOCK);
+	fake_tsc = 1300;
+	cpu.stolen = 1000;
+	sched_prepare(&cpu);
+	ksft_eq(rs->time[RUNSTATE_blocked], 0);
+	ksft_eq(rs->time[RUNSTATE_runnable], 230);
+	ksft_eq(rs->time[RUNSTATE_running], 70);
+	ksft_eq(cpu.stats.steal, 230);
+	/* Nowhere to write it. */
+	cpu.runstate_va = LITE_HOLE_START;
+	cpu.stolen = 1;
+	sched_prepare(&cpu);
+	ksft_eq(cpu.want, LITE_WANT_NONE);
+}
+
 int main(int argc, char **argv)
 {
 	ksft_case("start fills the shared page, and refuses what cannot be", start);
@@ -260,5 +474,8 @@ int main(int argc, char **argv)
 	ksft_case("vcpu_info moves", vcpu_info_moves);
 	ksft_case("time and timers", timers);
 	ksft_case("blocking and run states", blocks);
+	ksft_case("a vCPU is initialised once, from what is right", initialises);
+	ksft_case("vCPUs go up and down", up_and_down);
+	ksft_case("stolen time", steals);
 	return ksft_run(argc, argv);
 }

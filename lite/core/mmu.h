@@ -41,6 +41,10 @@ struct lite_spage;
  * @trash:	pages that the mmu has given up and that no vCPU's TLB can reach any more; the
  *		environment frees them, or puts them back into the pool zeroed
  * @cache:	shadow pages survive a change of root
+ * @none:	what a leaf entry is where the guest has nothing: present, with reserved bits, so
+ *		that the switcher knows from the error code that the fault is the guest's own. A
+ *		hint: a second fault at the same place is looked into. 0: the processor has no
+ *		reserved bits. From the environment
  * @hyp_pa:	per vCPU: the PML3 page for root slot 256, from the environment (0 with 5 levels)
  * @spare:	more pages given up: a list through their first words; the mmu takes them back
  * @unsync:	tables that are mapped writable against the guest's will, or were a moment ago
@@ -58,6 +62,7 @@ struct lite_mmu {
 	u64 trash[MMU_POOL_MAX * 4];
 	u32 trashed;
 	bool cache;
+	u64 none;
 	u64 hyp_pa[LITE_VCPUS_MAX];
 	u64 spare;
 	struct {

@@ -61,6 +61,11 @@ static void audit_leaf(struct audit *a, u32 index, unsigned int idx, u64 spte, c
 	struct lite_vm *vm = a->vm;
 	u64 e, want, extra;
 
+	if (vm->mmu.none && spte == vm->mmu.none) {
+		if (guest && (mmu_load(&guest[idx]) & PTE_P))
+			audit_bad(a, "leaf: the guest has something at ", index, idx);
+		return;
+	}
 	if (!(spte & PTE_P) || !(spte & PTE_A) || (spte & ~LEAF_BITS) ||
 	    !(spte & PTE_W) != !(spte & PTE_D))
 		audit_bad(a, "leaf: forbidden bits at ", index, idx);

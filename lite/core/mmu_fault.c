@@ -72,13 +72,25 @@ static void prefill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *
 	unsigned int first = idx & ~(PREFILL - 1), i;
 
 	for (i = first; i < first + PREFILL; i++) {
-		u64 spte = t[i] ? 0 : leaf_spte(vm, mmu_load(&guest[i]));
+		u64 spte;
 
-		if (!spte)
+		if (t[i] && t[i] != vm->mmu.none)
+			continue;
+		spte = leaf_shadow(vm, mmu_load(&guest[i]));
+		if (spte == t[i])
 			continue;
 		spage_set_leaf(vm, leaf, i, spte);
-		v->stats.fills++;
+		v->stats.fills += spte && spte != vm->mmu.none;
 	}
+}
+
+/* The guest has nothing at @w's leaf: neither at its neighbours, often. Those faults need no exit. */
+static void note_absent(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
+{
+	u32 leaf = v->vm->mmu.none ? spage_find(v->vm, w->gfn[1], 1, 0) : 0;
+
+	if (leaf)
+		prefill(v, leaf, mmu_index(va, 1), w->ep[1]);
 }
 
 /*
@@ -125,6 +137,8 @@ static int fault_once(struct lite_vcpu *v, u64 va, u64 err, enum mmu_result *res
 	*present = ret == -EFAULT || (!ret && (w.e[1] & PTE_P));
 	if (ret == -EAGAIN)
 		return ret;
+	if (!ret && !*present)
+		note_absent(v, va, &w);
 	if (ret || !*present)
 		return 0;
 	gfn = (w.e[1] & PTE_FRAME) >> 12;

@@ -208,6 +208,12 @@ bool mmu_walk_mark(struct mmu_walk *w, bool dirty);
 /** leaf_spte - the shadow of a guest's leaf entry, 0 if it may not have one now */
 u64 leaf_spte(struct lite_vm *vm, u64 e);
 
+/** leaf_shadow - the same; where the guest has nothing, the entry that says so */
+static inline u64 leaf_shadow(struct lite_vm *vm, u64 e)
+{
+	return e & PTE_P ? leaf_spte(vm, e) : vm->mmu.none;
+}
+
 /* mmu_update.c */
 
 /** mmu_sync - out-of-sync tables are read-only again, and agree with their shadows; or -EBUSY */

@@ -48,7 +48,7 @@ static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
 				if (level > 1)
 					upper_refresh(vm, i, idx, e);
 				else
-					spage_set_leaf(vm, i, idx, leaf_spte(vm, e));
+					spage_set_leaf(vm, i, idx, leaf_shadow(vm, e));
 			}
 		}
 	}
@@ -160,9 +160,9 @@ static int update_locked(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad
 				upper_refresh(vm, i, idx, val);
 				continue;
 			}
-			spte = leaf_spte(vm, val);
+			spte = leaf_shadow(vm, val);
 			spage_set_leaf(vm, i, idx, spte);
-			v->stats.fills += !!spte;
+			v->stats.fills += spte && spte != vm->mmu.none;
 		}
 	}
 	return 0;

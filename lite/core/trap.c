@@ -209,7 +209,7 @@ static enum lite_next handle_page_fault(struct lite_vcpu *v)
 	 * The kernel meets SMAP, which it does not know of: from now on it runs with EFLAGS.AC set.
 	 * Not from the start, since Linux checks once that it is clear.
 	 */
-	if (v->kernel && v->vm->has_smap && err & 1 && v->cr2 < 0x800000000000ull)
+	if (v->kernel && v->vm->has_smap && (err & 9) == 1 && v->cr2 < 0x800000000000ull)
 		v->ac = true;
 	ret = mmu_fault(v, v->cr2, &err, &res);
 	if (ret)

@@ -45,6 +45,7 @@ static struct world_area *areas;
 static u64 *host_p4, *host_p3, *host_p2;
 static u8 *text;
 static bool la57;
+static u64 none_entry;
 
 struct area_mm {
 	struct list_head list;
@@ -162,6 +163,7 @@ static void fill_gdt(struct world_area *a)
 	BUILD_BUG_ON(__KERNEL_CS != 0x10 || __KERNEL_DS != 0x18 || GDT_ENTRY_TSS != 8);
 	BUILD_BUG_ON(__USER32_CS != LITE_USER_CS32 || __USER_DS != LITE_USER_DS ||
 		     __USER_CS != LITE_USER_CS);
+	BUILD_BUG_ON(SW_SHOWN_CS != LITE_SHOWN_CS || SW_SHOWN_SS != LITE_SHOWN_SS);
 }
 
 static void fill_idt(struct world_area *a)
@@ -360,6 +362,7 @@ int world_init(void)
 		if (ret)
 			goto err;
 	}
+	none_entry = none_probe();
 	preempt_notifier_inc();
 	return 0;
 err:
@@ -433,6 +436,7 @@ int world_vm_init(struct lite_vm *vm, struct world_vm *w)
 	vm->dmap = PAGE_OFFSET;
 	vm->hole_va = area_hole_va();
 	vm->phys_bits = boot_cpu_data.x86_phys_bits;
+	vm->mmu.none = none_entry;
 	vm->has_smap = __read_cr4() & X86_CR4_SMAP;
 	/* x87, SSE, AVX, AVX-512: what needs no other control bits or MSRs */
 	vm->xcr0 = boot_cpu_has(X86_FEATURE_OSXSAVE) ? xgetbv(XCR_XFEATURE_ENABLED_MASK) & 0xe7 : 0;

@@ -65,6 +65,9 @@ void area_enter(struct world_area *a);
 /** area_forget - no area has @v's constants any more */
 void area_forget(struct lite_vcpu *v);
 
+/** none_probe - lite_mmu.none for this machine, or 0 if no entry will do (none.c) */
+u64 none_probe(void);
+
 /** world_light - called by the switcher */
 int world_light(struct world_area *a);
 

@@ -39,6 +39,8 @@
 #define D_N_IRET    0x108
 #define D_N_TRAP    0x110
 #define D_N_HC	    0x118
+#define D_LAST_PF    0x120 /* address of the page fault that the switcher reflected last */
+#define D_PF	     0x128 /* and of the one in hand */
 #define D_FAR	    0x3c0 /* far-return frame: RIP CS RSP SS */
 #define D_STACK	    0x3c0 /* end of the ring-0 stack of the switcher tier */
 #define D_IST	    0x600 /* 4 stacks of 0x200 */
@@ -93,6 +95,9 @@
 #define SW_KERN_SS 0x59
 #define SW_USER_CS 0x33
 #define SW_USER_SS 0x2b
+/* What a frame on the guest's stack shows as its kernel's own. */
+#define SW_SHOWN_CS 0xe030
+#define SW_SHOWN_SS 0xe02b
 #define SW_FLAGS   0x240dd5 /* EFLAGS that a guest may have */
 
 #endif

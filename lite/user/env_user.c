@@ -67,6 +67,7 @@ struct eu *eu_new(const struct eu_config *c)
 	memset(e->arena, 0, e->arena_pages * LITE_PAGE_SIZE);
 	vm->dmap = (u64)(uintptr_t)e->arena;
 	vm->phys_bits = 40;
+	vm->mmu.none = 0x000ffffffffff001ull;
 	vm->frames = c->frames;
 	vm->slots = c->rom ? 2 : 1;
 	vm->slot[0].nr = c->frames;
@@ -209,7 +210,7 @@ bool eu_hw(struct eu *e, u64 va, u64 err, bool kernel)
 	for (level = 4; level >= 1; level--) {
 		u64 *p = eu_entry(e, va, level);
 
-		if (!p || !(*p & 1))
+		if (!p || !(*p & 1) || (*p & 0x000ff00000000000ull))
 			return false;
 		all &= *p;
 		any |= *p;

@@ -186,6 +186,56 @@ static void hole(void)
 	e->vm.mmu.hyp_pa[0] = 0;
 }
 
+/* Faults of the guest's own at such entries need no walk: the switcher reflects them. */
+static void absent_marked(void)
+{
+	u64 none, hidden;
+
+	start();
+	none = e->vm.mmu.none;
+	ksft_check(none & P && none >> 40 & 0xfff);
+	eu_pte(e, L1, 3, 0);
+	eu_pte(e, L1, 5, 0);
+	eu_pte(e, L1, 40, 0);
+	/* Not before there is a table for it. */
+	ksft_eq(eu_access(e, VA + 0x3000, 0, false), FAULT | E_U);
+	ksft_eq(eu_spte(e, VA + 0x3000), 0);
+	ksft_eq(eu_access(e, VA, E_W, false), 0);
+	ksft_eq(eu_spte(e, VA + 0x3000), none);
+	ksft_eq(eu_spte(e, VA + 40 * 0x1000), 0);
+	ksft_eq(eu_access(e, VA + 40 * 0x1000, E_W, false), FAULT | E_W | E_U);
+	ksft_eq(eu_spte(e, VA + 40 * 0x1000), none);
+	audit(true);
+	/* An update is seen at once; its opposite too. */
+	ksft_eq(mmu_update(&e->v, PTE(L1, 3 * 8), PTE(DATA + 3, P | W | U | A | D), false), 0);
+	ksft_eq(eu_spte(e, VA + 0x3000), PA(DATA + 3) | P | W | U | A | D);
+	ksft_eq(mmu_update_va(&e->v, VA + 0x3000, 0), 0);
+	ksft_eq(eu_spte(e, VA + 0x3000), none);
+	/* Present, but not accessed yet: that has to be marked in the guest's entry first. */
+	ksft_eq(mmu_update_va(&e->v, VA + 0x3000, PTE(DATA + 3, P | U)), 0);
+	ksft_eq(eu_spte(e, VA + 0x3000), 0);
+	audit(true);
+	/* A write that nobody was told of does not leave the entry wrong for ever. */
+	ksft_eq(eu_spte(e, VA + 0x5000), none);
+	eu_pte(e, L1, 5, PTE(DATA + 5, P | U | A));
+	ksft_check(mmu_audit(&e->vm, true, NULL, 0));
+	ksft_eq(eu_access(e, VA + 0x5000, 0, false), 0);
+	audit(true);
+	/* Processors without reserved bits. */
+	hidden = none;
+	start();
+	e->vm.mmu.none = 0;
+	eu_pte(e, L1, 3, 0);
+	eu_pte(e, L1, 40, 0);
+	ksft_eq(eu_access(e, VA, E_W, false), 0);
+	ksft_eq(eu_spte(e, VA + 0x3000), 0);
+	ksft_eq(eu_access(e, VA + 40 * 0x1000, E_W, false), FAULT | E_W | E_U);
+	ksft_eq(mmu_update_va(&e->v, VA, 0), 0);
+	ksft_eq(eu_spte(e, VA), 0);
+	audit(true);
+	e->vm.mmu.none = hidden;
+}
+
 static void protection_key(void)
 {
 	u64 code = E_P | E_W | E_U | 0x20;
@@ -309,7 +359,7 @@ static void updates(void)
 	ksft_eq(eu_spte(e, VA), PA(DATA) | P | U | A);
 	ksft_eq(mmu_update(&e->v, PTE(L1, 0), 0xdead000, false), 0); /* not present: anything */
 	ksft_eq(table(L1)[0], 0xdead000);
-	ksft_eq(eu_spte(e, VA), 0);
+	ksft_eq(eu_spte(e, VA), e->vm.mmu.none);
 	/* PAT at level 1 is not shown, a large page above is refused */
 	ksft_eq(mmu_update(&e->v, PTE(L1, 0), PTE(DATA, P | A | PSE | 0x118), false), 0);
 	ksft_eq(eu_spte(e, VA), PA(DATA) | P | A);
@@ -353,7 +403,7 @@ static void table_writes(void)
 	ksft_check(eu_spte(e, VA)); /* until it flushes */
 	audit(true);
 	ksft_eq(mmu_flush(&e->v, VA), 0);
-	ksft_eq(eu_spte(e, VA), 0);
+	ksft_eq(eu_spte(e, VA), e->vm.mmu.none);
 	ksft_eq(eu_spte(e, at) & W, 0);
 	ksft_check(!(lite_frame(&e->vm, L1, NULL)->flags & FRAME_UNSYNC));
 	ksft_eq(e->vm.mmu.unsyncs, 0);
@@ -587,6 +637,7 @@ int main(int argc, char **argv)
 	ksft_case("neighbours come with a fault", prefills);
 	ksft_case("foreign frames, large pages and bad roots are refused", foreign);
 	ksft_case("the hypervisor's slots of the root", hole);
+	ksft_case("what the guest does not have is marked", absent_marked);
 	ksft_case("a fault for a protection key is the guest's", protection_key);
 	ksft_case("a read-only slot stays so", readonly_slot);
 	ksft_case("a table at four levels has four shadow pages", recursive);

@@ -76,7 +76,7 @@ void env_port_send(struct lite_vm *v, u32 port)
 	last_send = port;
 }
 
-struct lite_frame *lite_frame(struct lite_vm *v, u64 gfn, struct lite_slot **slot)
+struct lite_frame *lite_frame_far(struct lite_vm *v, u64 gfn, struct lite_slot **slot)
 {
 	u32 i;
 
@@ -180,6 +180,11 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 	else
 		v->kroot = gfn;
 	return gfn < PAGES ? 0 : -EINVAL;
+}
+
+void mmu_gtlb_flush(struct lite_vm *v)
+{
+	(void)v;
 }
 
 int mmu_flush(struct lite_vcpu *v, u64 va)

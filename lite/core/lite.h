@@ -23,6 +23,7 @@
 #define LITE_HOLE_END	0xffff880000000000ull
 
 #define LITE_VCPUS_MAX 8
+#define LITE_GTLB      16
 
 /* Selectors in the switcher's GDT; the first three are Linux's own. */
 #define LITE_USER_CS32 0x23
@@ -161,6 +162,7 @@ struct lite_vcpu {
 
 	u64 kroot, uroot; /* gfns of the guest's L4 tables */
 	u64 root_pa;	  /* the shadow root to load */
+	u64 root_gfn;	  /* whose shadow that is; ~0: to be looked up */
 
 	struct lite_trap trap[256];
 	struct lite_trap callback[LITE_CB_MAX];
@@ -170,6 +172,17 @@ struct lite_vcpu {
 	u8 iopl;
 	u64 iobmp_va;
 	u32 iobmp_ports;
+
+	/*
+	 * Translations for copies from and to the guest's kernel, as in a processor's own buffer:
+	 * dropped whenever the guest flushes. Only this vCPU's thread uses it. mmu_walk.c
+	 */
+	struct lite_gtlb {
+		u64 key; /* page address | 1; 0: none */
+		u8 *page;
+		bool write;
+	} gtlb[LITE_GTLB];
+	u32 gtlb_gen;
 
 	struct vcpu_info *vi; /* in guest memory; hostile */
 	u64 vi_pa;
@@ -325,8 +338,21 @@ static inline void *lite_ptr(const struct lite_vm *vm, u64 pa)
 	return (void *)(vm->dmap + pa);
 }
 
+/** lite_frame_far - lite_frame() in all slots */
+struct lite_frame *lite_frame_far(struct lite_vm *vm, u64 gfn, struct lite_slot **slot);
+
 /** lite_frame - the frame of @gfn, or NULL; @slot may be NULL */
-struct lite_frame *lite_frame(struct lite_vm *vm, u64 gfn, struct lite_slot **slot);
+static inline struct lite_frame *lite_frame(struct lite_vm *vm, u64 gfn, struct lite_slot **slot)
+{
+	/* RAM comes first, and nearly all that is asked for is there. */
+	struct lite_slot *s = &vm->slot[0];
+
+	if (gfn - s->gfn >= s->nr)
+		return lite_frame_far(vm, gfn, slot);
+	if (slot)
+		*slot = s;
+	return &s->frame[gfn - s->gfn];
+}
 
 /** lite_gfn_ptr - @gfn's memory; NULL: -EINVAL no such frame, -EAGAIN not resident (v->want set) */
 int lite_gfn_ptr(struct lite_vcpu *v, u64 gfn, void **out);

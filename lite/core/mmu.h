@@ -62,6 +62,7 @@ struct lite_mmu {
 	u64 trash[MMU_POOL_MAX * 4];
 	u32 trashed;
 	bool cache;
+	u32 gtlb_gen; /* atomic: flushes so far, for lite_vcpu.gtlb */
 	u64 none;
 	u64 hyp_pa[LITE_VCPUS_MAX];
 	u64 spare;
@@ -123,6 +124,9 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user);
 /** mmu_flush - the guest asked for a flush: leaf tables out of sync are compared. @va: one page or
  * ~0 for all */
 int mmu_flush(struct lite_vcpu *v, u64 va);
+
+/** mmu_gtlb_flush - from now on no vCPU copies by translations of before: lite_vcpu.gtlb */
+void mmu_gtlb_flush(struct lite_vm *vm);
 
 /**
  * mmu_shoot - the vCPUs in @who, a bit each, forget what their processors have cached

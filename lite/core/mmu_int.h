@@ -126,7 +126,16 @@ static inline void mmu_unlock(struct lite_vcpu *v)
 /* mmu_page.c */
 
 /** spage_find - index of the live shadow page of that key, or 0 */
-u32 spage_find(struct lite_vm *vm, u64 gfn, unsigned int level, unsigned int role);
+static inline u32 spage_find(struct lite_vm *vm, u64 gfn, unsigned int level, unsigned int role)
+{
+	const struct lite_frame *f = lite_frame(vm, gfn, NULL);
+	u32 i;
+
+	for (i = f ? f->shadow : 0; i; i = vm->mmu.spage[i].next)
+		if (vm->mmu.spage[i].level == level && vm->mmu.spage[i].role == role)
+			return i;
+	return 0;
+}
 
 /** spage_get - find or make; after mmu_reserve() it does not fail. @gfn is of a slot */
 u32 spage_get(struct lite_vcpu *v, u64 gfn, unsigned int level, unsigned int role);

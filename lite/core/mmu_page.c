@@ -96,17 +96,6 @@ static void spare_settle(struct lite_vm *vm)
 
 /* ---- keys ---- */
 
-u32 spage_find(struct lite_vm *vm, u64 gfn, unsigned int level, unsigned int role)
-{
-	struct lite_frame *f = lite_frame(vm, gfn, NULL);
-	u32 i;
-
-	for (i = f ? f->shadow : 0; i; i = vm->mmu.spage[i].next)
-		if (vm->mmu.spage[i].level == level && vm->mmu.spage[i].role == role)
-			return i;
-	return 0;
-}
-
 u32 spage_get(struct lite_vcpu *v, u64 gfn, unsigned int level, unsigned int role)
 {
 	struct lite_vm *vm = v->vm;

@@ -126,6 +126,14 @@ static bool frame_upper(struct lite_vm *vm, const struct lite_frame *f)
 	return f->flags & FRAME_PINNED_ANY & ~FRAME_PINNED(1);
 }
 
+static void show_leaf(struct lite_vcpu *v, u32 index, unsigned int idx, u64 e)
+{
+	u64 spte = leaf_shadow(v->vm, e);
+
+	spage_set_leaf(v->vm, index, idx, spte);
+	v->stats.fills += spte && spte != v->vm->mmu.none;
+}
+
 static int update_locked(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad)
 {
 	struct lite_vm *vm = v->vm;
@@ -148,21 +156,19 @@ static int update_locked(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad
 	if (err)
 		return err;
 	val = entry_write((u64 *)table + idx, val, preserve_ad);
-
+	if (f->shadow && !vm->mmu.spage[f->shadow].next && vm->mmu.spage[f->shadow].level == 1) {
+		/* As it nearly always is. */
+		show_leaf(v, f->shadow, idx, val);
+		return 0;
+	}
 	for (level = 4; level >= 1; level--) {
 		for (role = 0; role < mmu_roles(vm, level); role++) {
 			u32 i = spage_find(vm, gpa >> 12, level, role);
-			u64 spte;
 
-			if (!i)
-				continue;
-			if (level > 1) {
+			if (i && level > 1)
 				upper_refresh(vm, i, idx, val);
-				continue;
-			}
-			spte = leaf_shadow(vm, val);
-			spage_set_leaf(vm, i, idx, spte);
-			v->stats.fills += spte && spte != vm->mmu.none;
+			else if (i)
+				show_leaf(v, i, idx, val);
 		}
 	}
 	return 0;
@@ -267,8 +273,10 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 	err = mmu_sync(v);
 	if (err)
 		goto out;
+	mmu_gtlb_flush(vm);
 	old = v->kroot;
 	v->kroot = gfn;
+	v->root_gfn = ~0ull;
 	v->stats.base_switches++;
 	f = lite_frame(vm, old, NULL);
 	if (f && old != gfn && (!vm->mmu.cache || !(f->flags & FRAME_PINNED(4)))) {
@@ -286,8 +294,12 @@ int mmu_root(struct lite_vcpu *v)
 	struct lite_vm *vm = v->vm;
 	u64 pa;
 	u32 i;
-	int err = mmu_lock(v);
+	int err;
 
+	/* A root in use is never given up. */
+	if (v->root_gfn == v->kroot)
+		return 0;
+	err = mmu_lock(v);
 	if (err)
 		return err;
 	if (vm->mmu.limbos)
@@ -300,6 +312,7 @@ int mmu_root(struct lite_vcpu *v)
 		i = spage_get(v, v->kroot, 4, v->id);
 	}
 	pa = vm->mmu.spage[i].pa;
+	v->root_gfn = v->kroot;
 	if (v->root_pa != pa) {
 		v->root_pa = pa;
 		v->changed |= LITE_CH_ROOT;
@@ -316,6 +329,7 @@ int mmu_flush(struct lite_vcpu *v, u64 va)
 
 	if (err)
 		return err;
+	mmu_gtlb_flush(v->vm);
 	err = mmu_sync(v);
 	if (!err && va == ~0ull && !v->vm->mmu.cache) {
 		i = spage_find(v->vm, v->kroot, 4, v->id);

@@ -8,7 +8,7 @@
 
 #define MARK_TRIES 8
 
-struct lite_frame *lite_frame(struct lite_vm *vm, u64 gfn, struct lite_slot **slot)
+struct lite_frame *lite_frame_far(struct lite_vm *vm, u64 gfn, struct lite_slot **slot)
 {
 	u32 i;
 
@@ -89,8 +89,24 @@ bool mmu_walk_mark(struct mmu_walk *w, bool dirty)
 	return true;
 }
 
-/* One page's worth of @va, as the guest's kernel may access it. */
-static int access_page(struct lite_vcpu *v, u64 va, bool write, u8 **out)
+void mmu_gtlb_flush(struct lite_vm *vm)
+{
+	__atomic_fetch_add(&vm->mmu.gtlb_gen, 1, __ATOMIC_RELEASE);
+}
+
+static void gtlb_put(struct lite_vcpu *v, u32 gen, u64 va, bool write, u8 *page)
+{
+	struct lite_gtlb *t = &v->gtlb[va >> 12 & (LITE_GTLB - 1)];
+
+	if (v->gtlb_gen != gen) {
+		memset(v->gtlb, 0, sizeof(v->gtlb));
+		v->gtlb_gen = gen;
+	}
+	*t = (struct lite_gtlb){ .key = (va & LITE_PAGE_MASK) | 1, .page = page, .write = write };
+}
+
+/* By the guest's tables. @gen: of before they are looked at. */
+static int access_walk(struct lite_vcpu *v, u64 va, bool write, u32 gen, u8 **out)
 {
 	struct lite_slot *slot;
 	struct mmu_walk w;
@@ -116,9 +132,36 @@ static int access_page(struct lite_vcpu *v, u64 va, bool write, u8 **out)
 		if (!mmu_walk_mark(&w, write))
 			continue;
 		*out = (u8 *)page + (va & ~LITE_PAGE_MASK);
+		gtlb_put(v, gen, va, write, page);
 		return 0;
 	}
 	return -EFAULT;
+}
+
+/* One page's worth of @va, as the guest's kernel may access it. */
+static inline int access_page(struct lite_vcpu *v, u64 va, bool write, u8 **out)
+{
+	const struct lite_gtlb *t = &v->gtlb[va >> 12 & (LITE_GTLB - 1)];
+	u32 gen = __atomic_load_n(&v->vm->mmu.gtlb_gen, __ATOMIC_ACQUIRE);
+
+	if (t->key != ((va & LITE_PAGE_MASK) | 1) || v->gtlb_gen != gen || (write && !t->write))
+		return access_walk(v, va, write, gen, out);
+	*out = t->page + (va & ~LITE_PAGE_MASK);
+	return 0;
+}
+
+/* What is copied is short, and words mostly: without a call then. */
+static inline void copy(void *to, const void *from, size_t len)
+{
+	u64 *dst = to;
+	const u64 *src = from;
+
+	if (((uintptr_t)to | (uintptr_t)from | len) & 7 || len > 64) {
+		memcpy(to, from, len);
+		return;
+	}
+	for (len /= 8; len; len--)
+		__atomic_store_n(dst++, __atomic_load_n(src++, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 }
 
 static size_t in_page(u64 va, size_t len)
@@ -141,7 +184,7 @@ int mmu_read(struct lite_vcpu *v, void *dst, u64 va, size_t len)
 
 		if (err)
 			return err;
-		memcpy(to, p, n);
+		copy(to, p, n);
 		to += n;
 		va += n;
 		len -= n;
@@ -162,7 +205,7 @@ int mmu_write(struct lite_vcpu *v, u64 va, const void *src, size_t len)
 
 		if (err)
 			return err;
-		memcpy(p, from, n);
+		copy(p, from, n);
 		from += n;
 		va += n;
 		len -= n;

@@ -100,7 +100,8 @@ void sched_prepare(struct lite_vcpu *v)
 {
 	if (__atomic_load_n(&v->poll, __ATOMIC_RELAXED) != POLL_NONE)
 		poll_end(v);
-	if (v->deadline && lite_time_now(v->vm) >= v->deadline) {
+	/* Not in a light exit: the timer of the environment ends the guest's turn in time. */
+	if (v->deadline && v->tier != LITE_LIGHT && lite_time_now(v->vm) >= v->deadline) {
 		v->deadline = 0;
 		v->changed |= LITE_CH_TIMER;
 		event_virq_raise(v, VIRQ_TIMER);

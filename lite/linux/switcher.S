@@ -478,7 +478,8 @@ sw_reflect_bad:
  * A page fault that is the guest's own goes to its kernel at once: where the shadow has the entry
  * for nothing (lite_mmu.none, by its reserved bits), and where a program writes to what is
  * read-only. Either may be the shadow's fault yet, so one at the same address as the one before is
- * looked into by the core.
+ * looked into by the core; and so is any in the kernel's half, as a kernel has no use for a fault
+ * that is over when it looks.
  */
 sw_pf:
 	testb	$3, 24(%rsp)
@@ -492,6 +493,8 @@ sw_pf:
 	mov	%rbx, RW(D_PF)
 	cmp	%rbx, RW(D_LAST_PF)
 	je	sw_pf_again
+	bt	$47, %rbx
+	jc	sw_pf_not
 	mov	8(%rsp), %ecx			/* 1 present, 2 write, 4 user, 8 reserved, 16 fetch */
 	test	$8, %cl
 	jz	1f

@@ -566,6 +566,7 @@ static void shortage(void)
 	e->v.tier = LITE_LIGHT;
 	lite_lock(&e->vm.lock);
 	ksft_eq(mmu_fault(&e->v, VA, &err, &res), -EBUSY);
+	e->v.root_gfn = ~0ull;
 	ksft_eq(mmu_root(&e->v), -EBUSY);
 	ksft_eq(mmu_update(&e->v, PTE(L1, 0), 0, false), -EBUSY);
 	ksft_eq(mmu_pin(&e->v, L1, 1), -EBUSY);

@@ -125,7 +125,7 @@ void lodge_unpin_all(struct lodge_vm *lv);
 int lodge_pool_fill(struct lodge_vm *lv);
 /** lodge_trash_free - give back the pages that the shadow MMU has given up. Any task context */
 void lodge_trash_free(struct lodge_vm *lv);
-/** lodge_evict - take @nr shadow pages away; no vCPU is in the guest. Returns how many it got */
+/** lodge_evict - take @nr shadow pages away; the caller is no vCPU in the guest. How many it got */
 u32 lodge_evict(struct lodge_vm *lv, u32 nr);
 
 /* irqfd.c */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shadow page tables with several vCPUs: who has to leave the guest before what. First step by step,
+ * Shadow page tables with several vCPUs: who has to leave the guest before what. Step by step, and
  * then with a thread for each vCPU, that plays a processor with a cache of tables: what it has seen
  * once since it entered the guest, it may look into again until it leaves, and whatever it finds
  * must be an entry of that level. For ThreadSanitizer as well.

@@ -150,6 +150,12 @@ static uint64_t net_now_ns(void)
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
+/* Frames that the pair has been through with; grows, whatever becomes of them. */
+static uint64_t net_done(const struct net_pair *p)
+{
+	return p->rx.stat_packets + p->rx.stat_drops + p->tx.stat_packets + p->tx.stat_drops;
+}
+
 /*
  * After a round that left nothing to do: what to look at again without an event for it, 0: sleep.
  * Work is followed by @ns of looking for more, in which the driver is not asked to kick; then a
@@ -157,9 +163,7 @@ static uint64_t net_now_ns(void)
  */
 static unsigned int net_poll(struct net_pair *p, uint64_t ns, struct net_spell *s)
 {
-	uint64_t done =
-		p->rx.stat_packets + p->rx.stat_drops + p->tx.stat_packets + p->tx.stat_drops;
-	uint64_t now = net_now_ns();
+	uint64_t done = net_done(p), now = net_now_ns();
 
 	if (done != s->done) {
 		net_count(p->polling ? &p->stat_hits : &p->stat_polls, 1);
@@ -181,7 +185,7 @@ static void *net_thread(void *arg)
 	bool single = net_single_cpu();
 	/* There, who could make work would be kept from it. */
 	uint64_t poll_ns = single ? 0 : nd->poll_ns;
-	struct net_spell spell = { 0 };
+	struct net_spell spell = { .done = net_done(p) };
 	enum net_work work;
 
 	net_set_name(p);

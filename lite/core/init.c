@@ -24,6 +24,41 @@ void lite_vm_init(struct lite_vm *vm)
 	vm->port_next = 1;
 }
 
+int lite_slot_check(const struct lite_vm *vm, const struct lodge_mem *m)
+{
+	u64 gfn = m->gpa / LITE_PAGE_SIZE, nr = m->size / LITE_PAGE_SIZE;
+	u32 i;
+
+	if (m->slot >= LODGE_SLOTS_MAX || m->flags & ~LODGE_MEM_RDONLY)
+		return -EINVAL;
+	if ((m->gpa | m->size | m->hva) & ~LITE_PAGE_MASK || !nr)
+		return -EINVAL;
+	if (gfn > LITE_FRAMES_MAX || nr > LITE_FRAMES_MAX - gfn)
+		return -EINVAL;
+	/* The first is RAM, and nothing else begins at 0. */
+	if (!m->slot != !m->gpa || (!m->slot && m->flags))
+		return -EINVAL;
+	for (i = 0; i < LODGE_SLOTS_MAX; i++) {
+		const struct lite_slot *s = &vm->slot[i];
+
+		if (s->nr && (i == m->slot || (gfn < s->gfn + s->nr && s->gfn < gfn + nr)))
+			return -EEXIST;
+	}
+	return 0;
+}
+
+void lite_slot_add(struct lite_vm *vm, const struct lodge_mem *m, struct lite_frame *frame)
+{
+	struct lite_slot *s = &vm->slot[m->slot];
+
+	s->gfn = m->gpa / LITE_PAGE_SIZE;
+	s->nr = m->size / LITE_PAGE_SIZE;
+	s->readonly = m->flags & LODGE_MEM_RDONLY;
+	s->frame = frame;
+	if (vm->slots <= m->slot)
+		vm->slots = m->slot + 1;
+}
+
 /* A frame that the guest's tables and pages can be in. */
 static struct lite_frame *frame_ram(struct lite_vm *vm, u64 gpa)
 {

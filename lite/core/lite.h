@@ -22,6 +22,8 @@
 #define LITE_HOLE_START 0xffff800000000000ull
 #define LITE_HOLE_END	0xffff880000000000ull
 
+#define LITE_FRAMES_MAX (1ull << 26) /* guest frame numbers are below it: 256 GiB */
+
 #define LITE_VCPUS_MAX 8
 #define LITE_GTLB      16
 
@@ -360,6 +362,14 @@ int lite_gfn_ptr(struct lite_vcpu *v, u64 gfn, void **out);
 /* init.c */
 /** lite_vm_init - @vm zeroed, with dmap, hole_va, phys_bits, xcr0 and the clock fields set */
 void lite_vm_init(struct lite_vm *vm);
+/**
+ * lite_slot_check - LODGE_MEM_SET: may @m become a slot? Looks at all but the mapping at @hva
+ *
+ * Return: 0; -EINVAL; -EEXIST: the slot is set already, or @m overlaps another.
+ */
+int lite_slot_check(const struct lite_vm *vm, const struct lodge_mem *m);
+/** lite_slot_add - what lite_slot_check() let through; @frame: zeroed, one for each frame */
+void lite_slot_add(struct lite_vm *vm, const struct lodge_mem *m, struct lite_frame *frame);
 /** lite_vm_start - slots are complete: shared_info resident, m2p filled. 0 or -errno */
 int lite_vm_start(struct lite_vm *vm, const struct lodge_pv *pv);
 void lite_vcpu_init(struct lite_vcpu *v, struct lite_vm *vm, u32 id);

@@ -77,49 +77,23 @@ void lodge_vm_put(struct lodge_vm *lv)
 	kref_put(&lv->ref, vm_free);
 }
 
-static int mem_check(struct lodge_vm *lv, const struct lodge_mem *m)
-{
-	u64 i, gfn = m->gpa >> PAGE_SHIFT, nr = m->size >> PAGE_SHIFT;
-
-	if (m->slot >= LODGE_SLOTS_MAX || m->flags & ~LODGE_MEM_RDONLY)
-		return -EINVAL;
-	if ((m->gpa | m->size | m->hva) & ~PAGE_MASK || !nr)
-		return -EINVAL;
-	if (gfn > LODGE_FRAMES_MAX || nr > LODGE_FRAMES_MAX - gfn)
-		return -EINVAL;
-	if (!m->slot != !m->gpa || (!m->slot && m->flags))
-		return -EINVAL;
-	if (!access_ok((void __user *)m->hva, m->size))
-		return -EFAULT;
-	if (lv->started)
-		return -EBUSY;
-	for (i = 0; i < LODGE_SLOTS_MAX; i++) {
-		const struct lite_slot *s = &lv->vm.slot[i];
-
-		if (!s->nr)
-			continue;
-		if (i == m->slot || (gfn < s->gfn + s->nr && s->gfn < gfn + nr))
-			return -EEXIST;
-	}
-	return 0;
-}
-
 static int vm_mem_set(struct lodge_vm *lv, const struct lodge_mem *m)
 {
-	struct lite_slot *slot;
-	int err = mem_check(lv, m);
+	struct lite_frame *frame;
+	int err;
 
+	if (lv->started)
+		return -EBUSY;
+	err = lite_slot_check(&lv->vm, m);
 	if (err)
 		return err;
-	slot = &lv->vm.slot[m->slot];
-	slot->frame = kvcalloc(m->size >> PAGE_SHIFT, sizeof(*slot->frame), VM_BIG);
-	if (!slot->frame)
+	if (!access_ok((void __user *)m->hva, m->size))
+		return -EFAULT;
+	frame = kvcalloc(m->size >> PAGE_SHIFT, sizeof(*frame), VM_BIG);
+	if (!frame)
 		return -ENOMEM;
-	slot->gfn = m->gpa >> PAGE_SHIFT;
-	slot->nr = m->size >> PAGE_SHIFT;
-	slot->readonly = m->flags & LODGE_MEM_RDONLY;
 	lv->hva[m->slot] = m->hva;
-	lv->vm.slots = max(lv->vm.slots, m->slot + 1);
+	lite_slot_add(&lv->vm, m, frame);
 	return 0;
 }
 

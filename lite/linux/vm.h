@@ -27,9 +27,6 @@
 #include "lite.h"
 #include "world.h"
 
-/* Guest frames of one VM, and the highest frame number: 256 GiB. */
-#define LODGE_FRAMES_MAX (1ull << 26)
-
 struct lodge_vm {
 	struct lite_vm vm;
 	struct world_vm w;

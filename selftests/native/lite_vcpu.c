@@ -467,6 +467,53 @@ static void steals(void)
 	ksft_eq(cpu.want, LITE_WANT_NONE);
 }
 
+static int slot_check(u32 slot, u32 flags, u64 gpa, u64 size)
+{
+	struct lodge_mem m = { .slot = slot, .flags = flags, .gpa = gpa, .size = size };
+
+	return lite_slot_check(&vm, &m);
+}
+
+static void slots(void)
+{
+	struct lodge_mem m = {
+		.slot = 5, .flags = LODGE_MEM_RDONLY, .gpa = 3ull << 30, .size = 0x4000
+	};
+	const u64 end = LITE_FRAMES_MAX * LITE_PAGE_SIZE;
+	static struct lite_frame frame[4];
+	struct lite_slot *s;
+
+	memset(&vm, 0, sizeof(vm));
+	ksft_eq(slot_check(0, 0, 0, end), 0);
+	ksft_eq(slot_check(0, 0, 0, end + LITE_PAGE_SIZE), -EINVAL);
+	ksft_eq(slot_check(1, 0, end, LITE_PAGE_SIZE), -EINVAL);
+	ksft_eq(slot_check(1, 0, end - LITE_PAGE_SIZE, LITE_PAGE_SIZE), 0);
+	ksft_eq(slot_check(1, 0, 0x1000, -0x1000ull), -EINVAL);
+	ksft_eq(slot_check(1, 0, -0x1000ull, 0x2000), -EINVAL);
+	ksft_eq(slot_check(1, 0, 0x1000, 0), -EINVAL);
+	ksft_eq(slot_check(1, 0, 0x1000, 0x800), -EINVAL);
+	ksft_eq(slot_check(1, 0, 0x1800, 0x1000), -EINVAL);
+	ksft_eq(slot_check(1, 0, 0, 0x1000), -EINVAL);
+	ksft_eq(slot_check(0, 0, 0x1000, 0x1000), -EINVAL);
+	ksft_eq(slot_check(0, LODGE_MEM_RDONLY, 0, 0x1000), -EINVAL);
+	ksft_eq(slot_check(1, 2, 0x1000, 0x1000), -EINVAL);
+	ksft_eq(slot_check(LODGE_SLOTS_MAX, 0, 0x1000, 0x1000), -EINVAL);
+
+	ksft_eq(lite_slot_check(&vm, &m), 0);
+	lite_slot_add(&vm, &m, frame);
+	ksft_eq(vm.slots, 6);
+	ksft_check(lite_frame(&vm, (m.gpa >> 12) + 3, &s) == &frame[3] && s->readonly);
+	ksft_check(!lite_frame(&vm, (m.gpa >> 12) + 4, &s));
+	ksft_check(!lite_frame(&vm, (m.gpa >> 12) - 1, &s));
+	ksft_eq(slot_check(5, 0, 0x1000, 0x1000), -EEXIST);
+	ksft_eq(slot_check(6, 0, m.gpa + 0x3000, 0x1000), -EEXIST);
+	ksft_eq(slot_check(6, 0, m.gpa - 0x1000, 0x2000), -EEXIST);
+	ksft_eq(slot_check(6, 0, m.gpa - 0x1000, 0x8000), -EEXIST);
+	ksft_eq(slot_check(0, 0, 0, m.gpa), 0);
+	ksft_eq(slot_check(6, 0, m.gpa + 0x4000, 0x1000), 0);
+	memset(&vm, 0, sizeof(vm));
+}
+
 int main(int argc, char **argv)
 {
 	ksft_case("start fills the shared page, and refuses what cannot be", start);
@@ -477,5 +524,6 @@ int main(int argc, char **argv)
 	ksft_case("a vCPU is initialised once, from what is right", initialises);
 	ksft_case("vCPUs go up and down", up_and_down);
 	ksft_case("stolen time", steals);
+	ksft_case("memory slots lie below the end, apart from each other", slots);
 	return ksft_run(argc, argv);
 }

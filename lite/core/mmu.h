@@ -147,7 +147,8 @@ int mmu_write(struct lite_vcpu *v, u64 va, const void *src, size_t len);
 
 /**
  * mmu_audit - every shadow entry is explained by a frame of a slot, every upper entry by a live
- * shadow page of the next level and its parent link; for tables in sync also by the guest's entry.
+ * shadow page of the next level and its parent link. With @check_guest, of a guest that keeps to
+ * the rules: for tables in sync also by the guest's entry, and no shadow page has outlived its use.
  *
  * Return: 0, or the number of violations; @why gets a line about the first (may be NULL).
  */

@@ -175,6 +175,9 @@ static void audit_key(struct audit *a, u32 index)
 		audit_bad(a, "key or pages of ", index, 0);
 	else if (spage_find(vm, sp->gfn, sp->level, sp->role) != index)
 		audit_bad(a, "not found by its key: ", index, 0);
+	else if (a->check_guest && !sp->parents && !spage_is_root(vm, sp) &&
+		 !(lite_frame(vm, sp->gfn, NULL)->flags & FRAME_PINNED(sp->level)))
+		audit_bad(a, "neither pinned nor in use, and still there: ", index, 0);
 }
 
 static void audit_counts(struct audit *a)

@@ -15,12 +15,16 @@ u64 env_tsc(void)
 	return eu_now->tsc += 1000;
 }
 
+/* A processor with everything, whose state components are 64 bytes each. */
 void env_cpuid(u32 leaf, u32 sub, u32 out[4])
 {
-	out[0] = leaf;
-	out[1] = sub;
-	out[2] = 0;
-	out[3] = 0;
+	memset(out, 0xff, 4 * sizeof(out[0]));
+	if (!leaf || leaf == 0x80000000)
+		out[0] = leaf | 0x28;
+	if (leaf == 0xd && sub > 1) {
+		out[0] = 64;
+		out[1] = 576 + 64 * sub;
+	}
 }
 
 void env_vcpu_kick(struct lite_vcpu *v)

@@ -124,6 +124,10 @@ FUZZ_LINKS_blk := vq vdev blk_req blk_xfer
 FUZZ_LINKS_net := $(filter-out net_thread,$(NET_FILES))
 FUZZ_LINKS_elf_pv := -
 FUZZ_HOST_LINKS_elf_pv := elf_pv
+# Of lite/core, all of it: what one file does to another is the point.
+FUZZ_LITE_OBJS := $(patsubst %.c,$(O)/fuzz/obj/%.o,$(wildcard lite/core/*.c) lite/user/env_user.c)
+FUZZ_LITE := $(patsubst selftests/fuzz/%.c,%,$(wildcard selftests/fuzz/lite_*.c))
+$(FUZZ_LITE:%=$(O)/fuzz/obj/selftests/fuzz/%.o) $(FUZZ_LITE_OBJS): TEST_CPPFLAGS += $(LITE_CPPFLAGS)
 
 FUZZ_CC ?= clang
 FUZZ_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fno-strict-aliasing -pthread -O1 -g -Wall \
@@ -133,9 +137,11 @@ FUZZ_PROGS := $(if $(shell command -v $(FUZZ_CC)),$(FUZZ_NAMES:%=$(O)/fuzz/%))
 # Seconds for each: all of `make fuzz`, and its short form in `make check`.
 FUZZ_SECONDS ?= 600
 FUZZ_CHECK_SECONDS ?= 10
-fuzz_links = $(or $(FUZZ_LINKS_$(1)),$(VIRTIO_NAMES))
+fuzz_lite = $(filter $(1),$(FUZZ_LITE))
+fuzz_links = $(if $(call fuzz_lite,$(1)),-,$(or $(FUZZ_LINKS_$(1)),$(VIRTIO_NAMES)))
 fuzz_objs = $(patsubst %,$(O)/fuzz/obj/virtio/%.o,$(filter-out -,$(call fuzz_links,$(1)))) \
-	    $(patsubst %,$(O)/fuzz/obj/host/%.o,$(FUZZ_HOST_LINKS_$(1)))
+	    $(patsubst %,$(O)/fuzz/obj/host/%.o,$(FUZZ_HOST_LINKS_$(1))) \
+	    $(if $(call fuzz_lite,$(1)),$(FUZZ_LITE_OBJS))
 
 $(O)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -156,9 +162,26 @@ $(FUZZ_NAMES:%=$(O)/fuzz/%): $(O)/fuzz/%: $(O)/fuzz/obj/selftests/fuzz/%.o $$(ca
 	@$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(VIRTIO_LIBS)
 
+# Bugs for the fuzzers to find: plants/FUZZER-FILE-WHAT.sed changes a copy of lite/core/FILE.c.
+FUZZ_PLANTS := $(patsubst selftests/fuzz/plants/%.sed,%,$(wildcard selftests/fuzz/plants/*.sed))
+PLANT_PROGS := $(if $(FUZZ_PROGS),$(FUZZ_PLANTS:%=$(O)/fuzz/planted/%))
+plant_word = $(word $(1),$(subst -, ,$(2)))
+plant_obj = $(O)/fuzz/obj/lite/core/$(call plant_word,2,$(1)).o
+
+$(FUZZ_PLANTS:%=$(O)/fuzz/planted/%.c): $(O)/fuzz/planted/%.c: selftests/fuzz/plants/%.sed \
+		lite/core/$$(call plant_word,2,$$*).c
+	@mkdir -p $(@D)
+	$(Q)sed -f $^ >$@
+
+$(PLANT_PROGS): $(O)/fuzz/planted/%: $(O)/fuzz/planted/%.c $(FUZZ_LITE_OBJS) \
+		$$(O)/fuzz/obj/selftests/fuzz/$$(call plant_word,1,$$*).o
+	@$(call say,LD,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer $(TEST_CPPFLAGS) $(LITE_CPPFLAGS) -o $@ \
+		$(filter-out $(call plant_obj,$*),$^)
+
 -include $(wildcard $(O)/fuzz/obj/*/*.d $(O)/fuzz/obj/*/*/*.d)
 
-.PHONY: fuzz-run
+.PHONY: fuzz-run fuzz-planted
 fuzz:
 	@if [ -x tools/deps ]; then tools/deps build fuzz; fi
 	@$(MAKE) --no-print-directory fuzz-run
@@ -166,6 +189,9 @@ fuzz:
 fuzz-run: $(FUZZ_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t $$(($(FUZZ_SECONDS) + 300)) \
 		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_SECONDS)")
+
+fuzz-planted: $(FUZZ_PROGS) $(PLANT_PROGS)
+	@O=$(O) selftests/run -v -o $(O)/check -t 900 selftests/fuzz/planted
 
 # --- programs for both ends of lab tests -----------------------------------------------------
 # selftests/guest/*.c are for guests, selftests/lab/*.c for the lab itself.
@@ -190,7 +216,8 @@ check:
 check-run: all $(NATIVE_PROGS) $(NETBENCH_ASAN) $(FUZZ_PROGS) $(LAB_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check \
 		-t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
-		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") -t 900 $(LAB_TESTS)
+		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") \
+		-t 900 selftests/fuzz/planted $(LAB_TESTS)
 
 check-native: $(NATIVE_PROGS) $(NETBENCH_ASAN)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t 300 $(NATIVE_PROGS)

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 
 static struct eu *eu_now;
+/* Kept from one VM to the next: a fuzzer makes very many, and fresh pages are dear. */
+static u8 *arena_kept;
+static u64 arena_kept_pages;
 
 u64 env_tsc(void)
 {
@@ -65,7 +68,12 @@ struct eu *eu_new(const struct eu_config *c)
 
 	eu_now = e;
 	e->arena_pages = 1 + c->frames + c->rom + 2ull * spages + 2 * MMU_POOL_MAX;
-	e->arena = aligned_alloc(LITE_PAGE_SIZE, e->arena_pages * LITE_PAGE_SIZE);
+	if (arena_kept_pages != e->arena_pages) {
+		free(arena_kept);
+		arena_kept = aligned_alloc(LITE_PAGE_SIZE, e->arena_pages * LITE_PAGE_SIZE);
+		arena_kept_pages = e->arena_pages;
+	}
+	e->arena = arena_kept;
 	if (!e->arena)
 		abort();
 	memset(e->arena, 0, e->arena_pages * LITE_PAGE_SIZE);
@@ -127,7 +135,6 @@ void eu_free(struct eu *e)
 	free(spage);
 	free(e->vm.slot[0].frame);
 	free(e->vm.slot[1].frame);
-	free(e->arena);
 	free(e);
 }
 

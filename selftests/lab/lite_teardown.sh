@@ -102,8 +102,13 @@ unload() {
 	rmmod lodge 2>/dev/null
 }
 
+used() {
+	[ "$(cat /sys/module/lodge/refcnt)" -gt 0 ]
+}
+
 busy() {
 	start "$work"
+	wait_for 60 used || { echo "no guest"; return 1; }
 	for _ in 1 2 3; do
 		sleep 1
 		unload && { echo "unloaded under a guest"; return 1; }

@@ -165,6 +165,7 @@ static struct lodge_state begin, end; /* of the last go() */
 static int ended;		      /* go()'s value */
 static __u64 hole, sw;
 static unsigned int levels;
+static unsigned int vcpus = 1; /* of the next make(); the others are the case's to create */
 
 static inline void *at(__u64 gpa)
 {
@@ -228,7 +229,7 @@ static inline void fill(const char *code, const char *code_end, bool user)
 
 static inline void make(const char *code, const char *code_end, bool user)
 {
-	struct lodge_vm_config c = { .version = LODGE_ABI_VERSION, .vcpus = 1 };
+	struct lodge_vm_config c = { .version = LODGE_ABI_VERSION, .vcpus = vcpus };
 	struct lodge_mem m = { .size = RAM };
 	struct lodge_pv pv = { SHARED, ROOT, FRAMES, 512, { 0 } };
 

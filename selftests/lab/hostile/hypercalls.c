@@ -212,7 +212,7 @@ static void flip_stop(void)
 
 #define MARK 0x6d61726b6d61726bull
 
-/* The hypercall of ORDER, then what an address holds then; over and over. R12: reads that got it. */
+/* The hypercall of ORDER, then what an address holds; over and over. R12: reads that got it. */
 BODY(flipped, "mov $4000, %ebp; xor %r15d, %r15d; mov $0x511c00, %ebx\n"
 	      "1: mov (%rbx), %rax; mov 8(%rbx), %rdi; mov 16(%rbx), %rsi; mov 24(%rbx), %rdx;"
 	      "mov 32(%rbx), %r10; mov 40(%rbx), %r8; syscall\n"

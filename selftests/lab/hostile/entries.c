@@ -311,5 +311,6 @@ USER(u_jump_gap, "user mode jumps to no address", "movabs $0x800000000000, %rax;
 
 int main(int argc, char **argv)
 {
+	on_cpu(0);
 	return hostile_run(argc, argv);
 }

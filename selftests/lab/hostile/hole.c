@@ -4,8 +4,6 @@
  * written and executed, by its kernel and by its user mode; and what other guests and the host have
  * left there.
  */
-#include <sched.h>
-
 #include "hostile.h"
 
 #define M2P_PAGES (FRAMES * 8 / PAGE)
@@ -82,13 +80,10 @@ static void pages(__u64 kind, __u64 first, __u64 count, __u64 mask)
 static void switcher(bool user)
 {
 	__u64 cpu, area;
-	cpu_set_t set;
 	long on, n = sysconf(_SC_NPROCESSORS_ONLN);
 
 	for (on = 0; on < n; on++) {
-		CPU_ZERO(&set);
-		CPU_SET(on, &set);
-		ksft_eq(sched_setaffinity(0, sizeof(set), &set), 0);
+		on_cpu(on);
 		for (cpu = 0; cpu < 16; cpu++) {
 			bool mine = cpu == (__u64)on && !user;
 
@@ -99,6 +94,7 @@ static void switcher(bool user)
 			empty(2, area + (mine ? 3 * PAGE : 0), PAGE, mine ? 29 : 32);
 		}
 	}
+	on_cpu(0);
 	empty(0, sw + 16 * SW_STRIDE, PAGE, 2048);
 }
 
@@ -265,5 +261,6 @@ CASE(host_residue, "what the host has left in the writable page")
 
 int main(int argc, char **argv)
 {
+	on_cpu(0);
 	return hostile_run(argc, argv);
 }

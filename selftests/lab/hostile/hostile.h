@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -391,6 +392,17 @@ static inline __s64 hc_mmuext(__u64 cmd, __u64 arg1, __u64 arg2)
 	req[1] = arg1;
 	req[2] = arg2;
 	return hc(26, BASE + ARGS, 1, 0, HC_SELF, 0);
+}
+
+/* Whose switcher area the guest has: RBX's is the first one's. */
+static inline void on_cpu(unsigned int nr)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(nr, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		perror("sched_setaffinity");
 }
 
 static inline int hostile_run(int argc, char **argv)

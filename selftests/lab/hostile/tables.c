@@ -398,5 +398,6 @@ CASE(random_tables, "random tables, changed while they are used")
 
 int main(int argc, char **argv)
 {
+	on_cpu(0);
 	return hostile_run(argc, argv);
 }

@@ -31,6 +31,13 @@ if [ -z "${LAB-}" ]; then
 fi
 lab_enter
 
+quiet() {
+	! dmesg | grep -E 'WARNING:|BUG:|Oops|general protection|Bad page|lockup'
+}
+
+modprobe msr
+insmod /lodge/modules/lodge.ko || exit 1
+
 at=/lodge/selftests/lab/hostile
 n=2
 for p in ${programs:-$all}; do
@@ -38,12 +45,6 @@ for p in ${programs:-$all}; do
 done
 ktap_plan "$n"
 
-quiet() {
-	! dmesg | grep -E 'WARNING:|BUG:|Oops|general protection|Bad page|lockup'
-}
-
-modprobe msr
-insmod /lodge/modules/lodge.ko || exit 1
 mkfifo $W/stop
 exec 5<>$W/stop
 in=$W/stop

@@ -183,6 +183,9 @@ USER(u_table, "user mode writes to a page table", "movq $0, 0x444000")
 	traps(14, 7);
 }
 
+/* Present or not: that an absent entry has changed the hypervisor need not know. */
+#define misses() expect(ended == 1 && end.r13 == 14 && end.r14 <= MISS)
+
 CASE(recursive, "a root that maps itself, at all levels")
 {
 	__u64 va = 5ull << 39 | 5ull << 30 | 5ull << 21 | 5ull << 12;
@@ -195,11 +198,11 @@ CASE(recursive, "a root that maps itself, at all levels")
 	store(va + 6 * 8, FOREIGN);
 	gives(0);
 	look(6ull << 39);
-	traps(14, MISS);
+	misses();
 	look(5ull << 39 | 5ull << 30 | 5ull << 21 | 6ull << 12);
-	traps(14, MISS);
+	misses();
 	look(5ull << 39 | 5ull << 30 | 6ull << 21);
-	traps(14, MISS);
+	misses();
 	/* The hypervisor's slots, as a leaf table: what the guest has put there, no more. */
 	store(va + 256 * 8, F * PAGE | 0x67);
 	look(5ull << 39 | 5ull << 30 | 5ull << 21 | 256ull << 12);

@@ -4,7 +4,7 @@
 # Lite mode gives back what it took: two guests at a time whose launchers are killed at random
 # moments, the module unloaded and loaded again, and NMIs, which QEMU's monitor injects from the
 # outside, in the middle of world switches. lite_teardown_pti.sh is the same with two processors
-# and page table isolation, and shorter.
+# and page table isolation, and shorter; lite_teardown_smp.sh with guests that have four vCPUs.
 #
 # SEED=N repeats a run's moments as far as a clock can.
 
@@ -63,10 +63,11 @@ mem_back() {
 	wait_for 20 mem_near || { echo "$mem_before KiB free before, $mn_now now"; return 1; }
 }
 
-work='while :; do cat /proc/self/maps >/dev/null; done'
+# On each of its processors.
+work='for i in $(seq $(nproc)); do (while :; do cat /proc/self/maps >/dev/null; done) & done; wait'
 
 start() {
-	guest_start --accel lite --mem 128M -- "$1"
+	guest_start --accel lite --cpus "${vcpus:-1}" --mem 128M -- "$1"
 }
 
 kill_at_random() {

@@ -24,7 +24,7 @@ $(O)/kernel-full/version: tools/kernel
 	@tools/kernel --full $(O)/kernel-full
 	@touch $@
 
-bench-ready: all $(BENCH_BINS) $(O)/bench/guest.cpio
+bench-ready: all $(BENCH_BINS) $(O)/bench/guest.cpio $(O)/selftests/guest/smp
 
 # All parts, in runs of the lab of their own; one that fails does not keep the others back.
 bench:

@@ -2,8 +2,9 @@
 /*
  * Work for guests with several processors, that can tell when they do not agree:
  *
- *	smp stale SECONDS	one thread changes mappings, others use them: after munmap, mprotect,
- *				a new mapping or a move nobody may see what was there before
+ *	smp stale SECONDS	one thread changes mappings, others use them: after munmap,
+ *				mprotect, a new mapping or a move nobody may see what was there
+ *				before
  *	smp fork SECONDS	processes on all processors fork children, which write to pages that
  *				they share with them
  *	smp pong ROUNDS		a byte goes through two pipes between threads on two processors

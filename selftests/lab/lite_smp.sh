@@ -25,7 +25,8 @@ dmesg | grep -iE 'oops|BUG:|soft lockup|detected.*stall|WARNING:|Unexpected|sche
 for i in 0 1 2 3; do taskset $((1 << i)) true 2>/dev/null; done
 awk '/RES:|CAL:/ { for (i = 2; i <= 1 + n; i++) sum[i] += $i }
 	/CPU0/ { n = NF }
-	END { for (i = 2; i <= 1 + n; i++) if (sum[i]) told++; print "told " told }' /proc/interrupts
+	END { for (i = 2; i <= 1 + n; i++) if (sum[i]) told++; print "told " told }' \
+	/proc/interrupts
 EOF
 
 # Processor 1 goes and comes back, with work on it and timers set.

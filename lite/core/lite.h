@@ -26,6 +26,7 @@
 
 #define LITE_VCPUS_MAX 8
 #define LITE_GTLB      16
+#define LITE_QUEUE     64
 
 /* Selectors in the switcher's GDT; the first three are Linux's own. */
 #define LITE_USER_CS32 0x23
@@ -185,6 +186,9 @@ struct lite_vcpu {
 		bool write;
 	} gtlb[LITE_GTLB];
 	u32 gtlb_gen;
+
+	u64 queue[LITE_QUEUE]; /* page table requests that the switcher has taken: mmu_queue.c */
+	u32 queued, queue_done;
 
 	struct vcpu_info *vi; /* in guest memory; hostile */
 	u64 vi_pa;

@@ -14,7 +14,7 @@
 #define ERR_K 0x20ull /* a protection key; shadow entries have key 0 */
 
 #define FAULT_TRIES 8
-#define PREFILL	    32u /* entries, aligned: four cache lines of the guest's table */
+#define PREFILL	    128u /* entries, aligned: 16 cache lines of the guest's table */
 
 u64 leaf_spte(struct lite_vm *vm, u64 e)
 {

@@ -167,6 +167,15 @@ int mmu_reserve(struct lite_vcpu *v);
 /** page_put - a page that nobody walks: to the pool, or the environment frees it. Never fails */
 void page_put(struct lite_vm *vm, u64 pa);
 
+/* mmu_update.c */
+
+/** mmu_show - all shadow pages of @gfn, whose frame is @f, get to know its entry @idx, @e */
+void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int idx, u64 e);
+
+/** mmu_pin_locked, mmu_unpin_locked - mmu_pin(), mmu_unpin() */
+int mmu_pin_locked(struct lite_vcpu *v, u64 gfn, unsigned int level);
+int mmu_unpin_locked(struct lite_vcpu *v, u64 gfn);
+
 /* mmu_shoot.c */
 
 /** limbo_put - shadow page @index, in no table or list, can be made anew when it is safe */

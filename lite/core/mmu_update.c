@@ -134,12 +134,34 @@ static void show_leaf(struct lite_vcpu *v, u32 index, unsigned int idx, u64 e)
 	v->stats.fills += spte && spte != v->vm->mmu.none;
 }
 
+void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int idx, u64 e)
+{
+	struct lite_vm *vm = v->vm;
+	unsigned int level, role;
+
+	if (f->shadow && !vm->mmu.spage[f->shadow].next && vm->mmu.spage[f->shadow].level == 1) {
+		/* As it nearly always is. */
+		show_leaf(v, f->shadow, idx, e);
+		return;
+	}
+	for (level = 4; f->shadow && level >= 1; level--) {
+		for (role = 0; role < mmu_roles(vm, level); role++) {
+			u32 i = spage_find(vm, gfn, level, role);
+
+			if (i && level > 1)
+				upper_refresh(vm, i, idx, e);
+			else if (i)
+				show_leaf(v, i, idx, e);
+		}
+	}
+}
+
 static int update_locked(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad)
 {
 	struct lite_vm *vm = v->vm;
 	struct lite_slot *slot;
 	struct lite_frame *f = lite_frame(vm, gpa >> 12, &slot);
-	unsigned int idx = (gpa >> 3) & 511, level, role;
+	unsigned int idx = (gpa >> 3) & 511;
 	void *table;
 	int err;
 
@@ -156,21 +178,7 @@ static int update_locked(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad
 	if (err)
 		return err;
 	val = entry_write((u64 *)table + idx, val, preserve_ad);
-	if (f->shadow && !vm->mmu.spage[f->shadow].next && vm->mmu.spage[f->shadow].level == 1) {
-		/* As it nearly always is. */
-		show_leaf(v, f->shadow, idx, val);
-		return 0;
-	}
-	for (level = 4; level >= 1; level--) {
-		for (role = 0; role < mmu_roles(vm, level); role++) {
-			u32 i = spage_find(vm, gpa >> 12, level, role);
-
-			if (i && level > 1)
-				upper_refresh(vm, i, idx, val);
-			else if (i)
-				show_leaf(v, i, idx, val);
-		}
-	}
+	mmu_show(v, f, gpa >> 12, idx, val);
 	return 0;
 }
 
@@ -204,7 +212,7 @@ int mmu_update_va(struct lite_vcpu *v, u64 va, u64 val)
 	return err;
 }
 
-int mmu_pin(struct lite_vcpu *v, u64 gfn, unsigned int level)
+int mmu_pin_locked(struct lite_vcpu *v, u64 gfn, unsigned int level)
 {
 	struct lite_vm *vm = v->vm;
 	struct lite_slot *slot;
@@ -213,43 +221,54 @@ int mmu_pin(struct lite_vcpu *v, u64 gfn, unsigned int level)
 
 	if (!f || slot->readonly || level < 1 || level > 4)
 		return -EINVAL;
-	err = mmu_lock(v);
-	if (err)
-		return err;
 	/*
 	 * The guest has just made it read-only, which another processor may not have heard of yet:
 	 * Xen would flush here, so the guest does not.
 	 */
 	if (shoot_others(vm, v)) {
-		if (vm->mmu.unsyncs == MMU_UNSYNC_MAX)
-			err = mmu_sync(v);
+		err = vm->mmu.unsyncs == MMU_UNSYNC_MAX ? mmu_sync(v) : 0;
 		if (err)
-			goto out;
+			return err;
 		unsync_add(vm, f, gfn, 0);
 		unsync_stale(vm);
 	}
 	/* What it held before it was a table of the guest's may have changed unseen. */
 	spage_drop_gfn(vm, gfn);
 	f->flags |= FRAME_PINNED(level) | FRAME_TABLE;
-out:
+	return 0;
+}
+
+int mmu_unpin_locked(struct lite_vcpu *v, u64 gfn)
+{
+	struct lite_frame *f = lite_frame(v->vm, gfn, NULL);
+
+	if (!f)
+		return -EINVAL;
+	f->flags &= ~FRAME_PINNED_ANY;
+	spage_drop_gfn(v->vm, gfn);
+	return 0;
+}
+
+int mmu_pin(struct lite_vcpu *v, u64 gfn, unsigned int level)
+{
+	int err = mmu_lock(v);
+
+	if (err)
+		return err;
+	err = mmu_pin_locked(v, gfn, level);
 	mmu_unlock(v);
 	return err;
 }
 
 int mmu_unpin(struct lite_vcpu *v, u64 gfn)
 {
-	struct lite_frame *f = lite_frame(v->vm, gfn, NULL);
-	int err;
+	int err = mmu_lock(v);
 
-	if (!f)
-		return -EINVAL;
-	err = mmu_lock(v);
 	if (err)
 		return err;
-	f->flags &= ~FRAME_PINNED_ANY;
-	spage_drop_gfn(v->vm, gfn);
+	err = mmu_unpin_locked(v, gfn);
 	mmu_unlock(v);
-	return 0;
+	return err;
 }
 
 int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
@@ -313,6 +332,7 @@ int mmu_root(struct lite_vcpu *v)
 	}
 	pa = vm->mmu.spage[i].pa;
 	v->root_gfn = v->kroot;
+	v->changed |= LITE_CH_ROOT;
 	if (v->root_pa != pa) {
 		v->root_pa = pa;
 		v->changed |= LITE_CH_ROOT;

@@ -331,11 +331,20 @@ static enum lite_next served(struct lite_vcpu *v)
 enum lite_next lite_handle(struct lite_vcpu *v)
 {
 	enum lite_next next;
+	bool behind = false;
+	int err;
 
 	if (vm_dead(v->vm))
 		return lite_kill(v, "");
 	v->want = LITE_WANT_NONE;
-	next = handle_vector(v);
+	if (v->queued) {
+		err = mmu_queue_run(v);
+		if (err)
+			return trap_error(v, err, "page table requests that cannot be served");
+		behind = v->r.vec == TRAP_PF && v->r.err & 8;
+	}
+	/* A fault at an entry that said "nothing", which may have been out of date: look again. */
+	next = behind ? LITE_RESUME : handle_vector(v);
 	if (next == LITE_WANT || next == LITE_FULL)
 		return next;
 	count(&v->stats, v->r.vec, v->tier == LITE_FULLTIER);
@@ -373,10 +382,16 @@ enum lite_next lite_prepare(struct lite_vcpu *v)
 	struct lite_regs *r = &v->r;
 	const struct lite_trap *event = &v->callback[LITE_CB_EVENT];
 	enum lite_next next;
+	int err;
 
 	if (vm_dead(v->vm))
 		return lite_kill(v, "");
 	v->want = LITE_WANT_NONE;
+	if (v->queued) {
+		err = mmu_queue_run(v);
+		if (err)
+			return trap_error(v, err, "page table requests that cannot be served");
+	}
 	if (__atomic_load_n(&v->down, __ATOMIC_ACQUIRE))
 		return LITE_DOWN;
 	sched_prepare(v);

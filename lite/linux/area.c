@@ -70,6 +70,11 @@ u64 area_va(unsigned int cpu)
 	return area_hole_va() + ((u64)AREA_SW_P3 << PUD_SHIFT) + (u64)cpu * SW_STRIDE;
 }
 
+u64 area_ram_va(void)
+{
+	return area_hole_va() + ((u64)AREA_RAM_P3 << PUD_SHIFT);
+}
+
 u64 area_vi_va(void)
 {
 	return area_hole_va() + ((u64)AREA_VI_P3 << PUD_SHIFT);
@@ -105,9 +110,9 @@ void area_forget(struct lite_vcpu *v)
 		cmpxchg(&areas[cpu].v, v, NULL);
 }
 
-static u64 *table_alloc(void)
+u64 *area_table_alloc(void)
 {
-	return (u64 *)get_zeroed_page(GFP_KERNEL);
+	return (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 }
 
 /* The next table below entry @i of @t, made if need be. */
@@ -117,13 +122,13 @@ static u64 *table_next(u64 *t, unsigned int i)
 
 	if (t[i] & _PAGE_PRESENT)
 		return __va(t[i] & PTE_PFN_MASK);
-	next = table_alloc();
+	next = area_table_alloc();
 	if (next)
 		t[i] = __pa(next) | AREA_DATA_EXEC;
 	return next;
 }
 
-static void table_free(u64 *t, unsigned int level)
+void area_table_free(u64 *t, unsigned int level)
 {
 	unsigned int i;
 
@@ -131,11 +136,11 @@ static void table_free(u64 *t, unsigned int level)
 		return;
 	for (i = 0; level > 1 && i < PTRS_PER_PTE; i++)
 		if (t[i] & _PAGE_PRESENT)
-			table_free(__va(t[i] & PTE_PFN_MASK), level - 1);
+			area_table_free(__va(t[i] & PTE_PFN_MASK), level - 1);
 	free_page((unsigned long)t);
 }
 
-static int map_page(u64 *p2, u64 va, void *page, u64 flags)
+int area_map_page(u64 *p2, u64 va, void *page, u64 flags)
 {
 	u64 *pt = table_next(p2, pmd_index(va));
 
@@ -249,15 +254,15 @@ static int map_area(struct world_area *a)
 	int ret = 0;
 
 	for (i = 0; i < SW_TEXT_PAGES; i++) {
-		ret |= map_page(host_p2, va + i * PAGE_SIZE, text + i * PAGE_SIZE, AREA_TEXT);
-		ret |= map_page(a->guest_p2, va + i * PAGE_SIZE, text + i * PAGE_SIZE, AREA_TEXT);
+		ret |= area_map_page(host_p2, va + i * PAGE_SIZE, text + i * PAGE_SIZE, AREA_TEXT);
+		ret |= area_map_page(a->guest_p2, va + i * PAGE_SIZE, text + i * PAGE_SIZE, AREA_TEXT);
 	}
 	for (i = 0; i < ARRAY_SIZE(part); i++) {
 		u8 *page = a->rw + (part[i].off - SW_RW);
 
-		ret |= map_page(host_p2, va + part[i].off, page, part[i].host);
+		ret |= area_map_page(host_p2, va + part[i].off, page, part[i].host);
 		if (part[i].guest)
-			ret |= map_page(a->guest_p2, va + part[i].off, page, part[i].guest);
+			ret |= area_map_page(a->guest_p2, va + part[i].off, page, part[i].guest);
 	}
 	return ret ? -ENOMEM : 0;
 }
@@ -266,7 +271,7 @@ static int area_init(struct world_area *a, unsigned int cpu)
 {
 	a->cpu = cpu;
 	a->rw = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, 2);
-	a->guest_p2 = table_alloc();
+	a->guest_p2 = area_table_alloc();
 	if (!a->rw || !a->guest_p2)
 		return -ENOMEM;
 	a->idt = a->rw + PAGE_SIZE;
@@ -324,12 +329,12 @@ static void free_all(void)
 		if (!areas)
 			break;
 		free_pages((unsigned long)areas[cpu].rw, 2);
-		table_free(areas[cpu].guest_p2, 2);
+		area_table_free(areas[cpu].guest_p2, 2);
 	}
 	kvfree(areas);
 	areas = NULL;
 	free_pages((unsigned long)text, 2);
-	table_free(host_p2, 2);
+	area_table_free(host_p2, 2);
 	free_page((unsigned long)host_p3);
 	free_page((unsigned long)host_p4);
 }
@@ -348,9 +353,9 @@ int world_init(void)
 	BUG_ON(sw_text_end - sw_text > SW_TEXT_PAGES * PAGE_SIZE);
 	areas = kvcalloc(nr_cpu_ids, sizeof(*areas), GFP_KERNEL);
 	text = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, 2);
-	host_p2 = table_alloc();
-	host_p3 = table_alloc();
-	host_p4 = table_alloc();
+	host_p2 = area_table_alloc();
+	host_p3 = area_table_alloc();
+	host_p4 = area_table_alloc();
 	if (!areas || !text || !host_p2 || !host_p3 || !host_p4)
 		goto err;
 	memcpy(text, sw_text, sw_text_end - sw_text);
@@ -430,7 +435,7 @@ void world_mm_leave(struct mm_struct *mm)
 
 int world_vm_init(struct lite_vm *vm, struct world_vm *w)
 {
-	w->m2p_p2 = table_alloc();
+	w->m2p_p2 = area_table_alloc();
 	if (!w->m2p_p2)
 		return -ENOMEM;
 	vm->dmap = PAGE_OFFSET;
@@ -445,8 +450,9 @@ int world_vm_init(struct lite_vm *vm, struct world_vm *w)
 
 void world_vm_fini(struct lite_vm *vm, struct world_vm *w)
 {
-	table_free(w->m2p_p2, 2);
+	area_table_free(w->m2p_p2, 2);
 	w->m2p_p2 = NULL;
+	world_ram_fini(w);
 }
 
 int world_vm_start(struct lite_vm *vm, struct world_vm *w)
@@ -458,21 +464,22 @@ int world_vm_start(struct lite_vm *vm, struct world_vm *w)
 	for (off = 0; off < len; off += PAGE_SIZE) {
 		u64 pfn = vmalloc_to_pfn((u8 *)vm->m2p + off);
 
-		if (map_page(w->m2p_p2, off, __va(pfn << PAGE_SHIFT), AREA_RODATA))
+		if (area_map_page(w->m2p_p2, off, __va(pfn << PAGE_SHIFT), AREA_RODATA))
 			return -ENOMEM;
 	}
-	return 0;
+	return world_ram_init(w, vm->frames);
 }
 
 int world_vcpu_init(struct lite_vcpu *v, struct world_vcpu *w, struct world_vm *vm)
 {
 	w->cpu = w->last_cpu = w->msr_cpu = -1;
-	w->p3 = table_alloc();
-	w->vi_p2 = table_alloc();
-	w->vi_pt = table_alloc();
+	w->vm = vm;
+	w->p3 = area_table_alloc();
+	w->vi_p2 = area_table_alloc();
+	w->vi_pt = area_table_alloc();
 	if (la57) {
-		w->p4 = table_alloc();
-		w->p5 = table_alloc();
+		w->p4 = area_table_alloc();
+		w->p5 = area_table_alloc();
 	}
 	if (!w->p3 || !w->vi_p2 || !w->vi_pt || (la57 && (!w->p4 || !w->p5)))
 		return -ENOMEM; /* world_vcpu_fini() frees what there is */

@@ -23,6 +23,7 @@
 #define AREA_M2P_P3 0
 #define AREA_SW_P3  256
 #define AREA_VI_P3  257
+#define AREA_RAM_P3 258
 
 #define AREA64(page, off) (*(u64 *)((u8 *)(page) + (off)))
 #define AREA16(page, off) (*(u16 *)((u8 *)(page) + (off)))
@@ -52,6 +53,21 @@ struct world_area *area_of(unsigned int cpu);
 u64 area_va(unsigned int cpu);
 u64 area_vi_va(void);
 u64 area_hole_va(void);
+u64 area_ram_va(void);
+
+/** area_table_alloc, area_table_free - tables of the hole; those below are freed, too */
+u64 *area_table_alloc(void);
+void area_table_free(u64 *t, unsigned int level);
+
+/** area_map_page - @page at @va below the 1 GiB table @p2; or -ENOMEM */
+int area_map_page(u64 *p2, u64 va, void *page, u64 flags);
+
+/** world_ram_init, world_ram_fini - the tables of @frames frames of RAM (ram.c) */
+int world_ram_init(struct world_vm *w, u64 frames);
+void world_ram_fini(struct world_vm *w);
+
+/** world_ram_link - the VM's memory into this vCPU's part of the hole */
+void world_ram_link(struct world_vcpu *w);
 
 /** area_wants_verw - this processor leaks its buffers to less privileged code */
 bool area_wants_verw(void);

@@ -40,6 +40,15 @@ static void pin_uncharge(struct lodge_vm *lv, u64 nr)
 	lv->pinned -= nr;
 }
 
+static void pin_done(struct lodge_vm *lv, struct lite_slot *slot, u64 i, struct page *page)
+{
+	u64 pa = PFN_PHYS(page_to_pfn(page));
+
+	WRITE_ONCE(slot->frame[i].pa, pa);
+	if (slot == lv->vm.slot)
+		world_ram_map(&lv->w, i, pa);
+}
+
 int lodge_pin(struct lodge_vm *lv, u64 gfn)
 {
 	struct page *page[PIN_CHUNK];
@@ -71,9 +80,9 @@ int lodge_pin(struct lodge_vm *lv, u64 gfn)
 	got = pin_user_pages_fast(hva, nr, FOLL_WRITE | FOLL_LONGTERM, page);
 	if (got < (int)nr)
 		pin_uncharge(lv, nr - max(got, 0));
-	/* Taken back by lodge_unpin_all(). The core reads pa on this thread only. */
+	/* Taken back by lodge_unpin_all(). */
 	for (i = 0; i < got; i++)
-		WRITE_ONCE(slot->frame[first + i].pa, PFN_PHYS(page_to_pfn(page[i])));
+		pin_done(lv, slot, first + i, page[i]);
 	if (frame->pa)
 		return 0;
 
@@ -85,7 +94,7 @@ int lodge_pin(struct lodge_vm *lv, u64 gfn)
 	hva = lv->hva[slot - lv->vm.slot] + gfn * PAGE_SIZE;
 	got = pin_user_pages_fast(hva, 1, FOLL_WRITE | FOLL_LONGTERM, page);
 	if (got == 1) {
-		WRITE_ONCE(frame->pa, PFN_PHYS(page_to_pfn(page[0])));
+		pin_done(lv, slot, gfn, page[0]);
 		return 0;
 	}
 	pin_uncharge(lv, 1);

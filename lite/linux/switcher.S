@@ -164,6 +164,12 @@ sw_syscall:
 	je	sw_hc_stack
 	cmp	$25, %rax
 	je	sw_hc_segment
+	cmp	$1, %rax
+	je	sw_hc_update
+	cmp	$14, %rax
+	je	sw_hc_va
+	cmp	$26, %rax
+	je	sw_hc_ext
 sw_slow:
 	mov	%r11, RW(D_FLAGS)
 	mov	%rcx, RW(D_RIP)
@@ -346,6 +352,8 @@ sw_iret_bad:
 	lea	RW(D_STACK), %rsp
 	jmp	sw_slow
 
+#include "switcher_mmu.S"
+
 /* One stub of 16 bytes a vector. */
 	.balign	16
 sw_vectors:
@@ -495,6 +503,8 @@ sw_pf:
 	je	sw_pf_again
 	bt	$47, %rbx
 	jc	sw_pf_not
+	cmpq	$0, RW(D_QUEUED)
+	jne	sw_pf_not			/* the shadow is behind */
 	mov	8(%rsp), %ecx			/* 1 present, 2 write, 4 user, 8 reserved, 16 fetch */
 	test	$8, %cl
 	jz	1f
@@ -646,6 +656,9 @@ sw_trap:
 	EXPECT	rdmsr
 	EXPECT	pfu
 	EXPECT	pfk
+	EXPECT	upd
+	EXPECT	ext
+	EXPECT	va
 	pop	%rbx
 	mov	RW(D_T3), %rax
 	push	%rax

@@ -39,12 +39,14 @@
 #define D_N_IRET    0x108
 #define D_N_TRAP    0x110
 #define D_N_HC	    0x118
-#define D_LAST_PF    0x120 /* address of the page fault that the switcher reflected last */
-#define D_PF	     0x128 /* and of the one in hand */
+#define D_LAST_PF   0x120 /* address of the page fault that the switcher reflected last */
+#define D_PF	    0x128 /* and of the one in hand */
+#define D_QUEUED    0x130 /* entries of D_QUEUE */
 #define D_FAR	    0x3c0 /* far-return frame: RIP CS RSP SS */
 #define D_STACK	    0x3c0 /* end of the ring-0 stack of the switcher tier */
 #define D_IST	    0x600 /* 4 stacks of 0x200 */
 #define D_IST_SIZE  0x200
+#define D_QUEUE	    0xe00 /* SW_QUEUE places of entries that the shadow has yet to follow */
 
 /* RO page */
 #define R_GDT	    0x000
@@ -55,6 +57,9 @@
 #define R_VI	    0x190 /* where the guest view has the vcpu_info */
 #define R_SYSCALL   0x198 /* the guest's entry for system calls */
 #define R_AC	    0x1a0 /* EFLAGS.AC if ring 1 runs with it */
+#define R_RAM	    0x1a8 /* where the hole has the guest's memory */
+#define R_FRAMES    0x1b0 /* of it */
+#define R_KROOT	    0x1b8 /* the guest's own root */
 #define R_TRAP	    0x200 /* 32 handlers; 0: leave */
 
 #define FAST_ON	   1
@@ -63,6 +68,8 @@
 #define FAST_VERW  8
 #define FAST_RSB   16
 #define FAST_CLAC  32 /* the processor has SMAP: AC is not for the host's C code */
+
+#define FAST_QUEUE 64
 
 /* HO page */
 #define H_RSP	0x000
@@ -89,6 +96,8 @@
 #define H_DR7	0x0d0 /* the guest's, if breakpoints of its are armed, else 0 */
 #define H_LDT	0x0d8 /* host's */
 
+#define SW_QUEUE      64
+#define SW_DOMID_SELF 0x7ff0
 #define SW_LIGHT_VECS (1 << 6 | 1 << 13 | 1 << 14) /* traps that a light exit may serve */
 
 #define SW_KERN_CS 0x51

@@ -119,6 +119,7 @@ static void put_traps(struct world_area *a, const struct lite_vcpu *v)
 
 static void put_root(struct world_area *a, const struct lite_vcpu *v, struct world_vcpu *w)
 {
+	AREA64(a->ro, R_KROOT) = v->kroot << PAGE_SHIFT;
 	if (!w->p5) {
 		AREA64(a->ho, H_GCR3) = v->root_pa;
 		return;
@@ -176,6 +177,22 @@ static void put_ac(struct world_area *a, const struct lite_vcpu *v)
 		AREA64(a->ro, R_FAST) |= FAST_SMAP;
 }
 
+/* Requests that the switcher has taken. Like all of the RW page: copied, and not believed. */
+static void get_queue(struct world_area *a, struct lite_vcpu *v)
+{
+	u64 n = AREA64(a->rw, D_QUEUED), i;
+
+	BUILD_BUG_ON(SW_QUEUE != LITE_QUEUE || D_QUEUE + SW_QUEUE * 8 > PAGE_SIZE);
+	if (!n)
+		return;
+	n = min_t(u64, n, SW_QUEUE);
+	for (i = 0; i < n; i++)
+		v->queue[i] = AREA64(a->rw, D_QUEUE + i * 8);
+	v->queued = n;
+	v->queue_done = 0;
+	AREA64(a->rw, D_QUEUED) = 0;
+}
+
 static void get_regs(struct world_area *a, struct lite_vcpu *v)
 {
 	v->r = *(struct lite_regs *)(a->rw + D_REGS);
@@ -191,6 +208,7 @@ static void get_regs(struct world_area *a, struct lite_vcpu *v)
 	v->fs_base = AREA64(a->ho, H_GFS);
 	v->gs_base = AREA64(a->ho, H_GGS);
 	v->gs_other = AREA64(a->ho, H_GKGS);
+	get_queue(a, v);
 }
 
 /*
@@ -285,7 +303,12 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 		a->w = w;
 		w->last_cpu = a->cpu;
 		w->p3[AREA_SW_P3] = __pa(a->guest_p2) | AREA_DATA_EXEC;
+		world_ram_link(w);
+		AREA64(a->ro, R_RAM) = area_ram_va();
+		AREA64(a->ro, R_FRAMES) = w->vm->ram_frames;
 	}
+	if (w->vm->ram_frames)
+		fast |= FAST_QUEUE;
 	/* With watchpoints of the guest's armed, no C code of ours runs before they are off. */
 	if (!(v->dr7 & 0xff))
 		fast |= FAST_LIGHT;

@@ -11,13 +11,24 @@
 
 #include "lite.h"
 
-/** struct world_vm - the VM's part of the hole: tables that map the M2P */
+#define WORLD_RAM_P2 253 /* tables of 1 GiB each */
+
+/**
+ * struct world_vm - the VM's part of the hole
+ * @m2p_p2:	tables that map the M2P
+ * @ram_p2:	tables that map the guest's memory, writable, as it becomes resident: its own memory
+ *		by another address, for the switcher to write the guest's page tables
+ * @ram_frames: of it, from frame 0 on; 0: none of that
+ */
 struct world_vm {
 	u64 *m2p_p2;
+	u64 *ram_p2[WORLD_RAM_P2];
+	u64 ram_frames;
 };
 
 /**
  * struct world_vcpu - a vCPU's own pages and its place
+ * @vm:	      the VM's
  * @p3:	      the hole in this vCPU's roots
  * @vi_pt:    maps the guest's vcpu_info for the switcher
  * @p5, @p4:  with 5 levels: the root that the processor gets, and what it has in the hole's slot
@@ -27,6 +38,7 @@ struct world_vm {
  * @msr_cpu:  where the guest's syscall MSRs are loaded, or -1
  */
 struct world_vcpu {
+	const struct world_vm *vm;
 	u64 *p3, *vi_p2, *vi_pt;
 	u64 *p5, *p4;
 	int cpu;
@@ -52,6 +64,13 @@ void world_vm_fini(struct lite_vm *vm, struct world_vm *w);
 
 /** world_vm_start - map vm->m2p, which is vmalloc()ed and page aligned in size */
 int world_vm_start(struct lite_vm *vm, struct world_vm *w);
+
+/**
+ * world_ram_map - frame @gfn of RAM is resident, at @pa; the caller keeps others of the VM out
+ *
+ * Without memory for a table it stays as it is: the switcher then leaves such tables to the core.
+ */
+void world_ram_map(struct world_vm *w, u64 gfn, u64 pa);
 
 /** world_vcpu_init - after lite_vcpu_init(); sets vm->mmu.hyp_pa */
 int world_vcpu_init(struct lite_vcpu *v, struct world_vcpu *w, struct world_vm *vm);

@@ -30,6 +30,8 @@ static struct vcpu_info info;
 static u8 mem[MEM_SIZE];
 static int read_error, write_error, fault_error;
 static enum mmu_result fault_result;
+static int queue_result; /* of mmu_queue_run() */
+static unsigned int faults; /* that mmu_fault() was asked about */
 static u64 fault_err;
 static enum lite_next hc_next;
 static u64 hc_nr, hc_arg[5], hc_ret, new_base;
@@ -67,8 +69,16 @@ int mmu_write(struct lite_vcpu *v, u64 va, const void *src, size_t len)
 int mmu_fault(struct lite_vcpu *v, u64 va, u64 *err, enum mmu_result *res)
 {
 	*err = fault_err;
+	faults++;
 	*res = fault_result;
 	return fault_error;
+}
+
+int mmu_queue_run(struct lite_vcpu *v)
+{
+	if (!queue_result)
+		v->queued = 0;
+	return queue_result;
 }
 
 int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)

@@ -123,13 +123,13 @@ static void prefills(void)
 	unsigned int i;
 
 	start();
-	for (i = 0; i < 34; i++)
+	for (i = 0; i < 130; i++)
 		eu_pte(e, L1, i, PTE(DATA + (i & 31), P | W | U | A | (i & 1 ? D : 0)));
 	ksft_eq(eu_access(e, VA + 0x5000, 0, false), 0);
-	for (i = 0; i < 32; i++)
+	for (i = 0; i < 128; i++)
 		ksft_eq(eu_spte(e, VA + i * 0x1000) & FLAGS, P | U | A | (i & 1 ? W | D : 0));
-	ksft_eq(eu_spte(e, VA + 32 * 0x1000), 0);
-	ksft_eq(e->v.stats.fills, 32);
+	ksft_eq(eu_spte(e, VA + 128 * 0x1000), 0);
+	ksft_eq(e->v.stats.fills, 128);
 	audit(true);
 }
 
@@ -196,15 +196,15 @@ static void absent_marked(void)
 	ksft_check(none & P && none >> 40 & 0xfff);
 	eu_pte(e, L1, 3, 0);
 	eu_pte(e, L1, 5, 0);
-	eu_pte(e, L1, 40, 0);
+	eu_pte(e, L1, 140, 0);
 	/* Not before there is a table for it. */
 	ksft_eq(eu_access(e, VA + 0x3000, 0, false), FAULT | E_U);
 	ksft_eq(eu_spte(e, VA + 0x3000), 0);
 	ksft_eq(eu_access(e, VA, E_W, false), 0);
 	ksft_eq(eu_spte(e, VA + 0x3000), none);
-	ksft_eq(eu_spte(e, VA + 40 * 0x1000), 0);
-	ksft_eq(eu_access(e, VA + 40 * 0x1000, E_W, false), FAULT | E_W | E_U);
-	ksft_eq(eu_spte(e, VA + 40 * 0x1000), none);
+	ksft_eq(eu_spte(e, VA + 140 * 0x1000), 0);
+	ksft_eq(eu_access(e, VA + 140 * 0x1000, E_W, false), FAULT | E_W | E_U);
+	ksft_eq(eu_spte(e, VA + 140 * 0x1000), none);
 	audit(true);
 	/* An update is seen at once; its opposite too. */
 	ksft_eq(mmu_update(&e->v, PTE(L1, 3 * 8), PTE(DATA + 3, P | W | U | A | D), false), 0);
@@ -226,14 +226,68 @@ static void absent_marked(void)
 	start();
 	e->vm.mmu.none = 0;
 	eu_pte(e, L1, 3, 0);
-	eu_pte(e, L1, 40, 0);
+	eu_pte(e, L1, 140, 0);
 	ksft_eq(eu_access(e, VA, E_W, false), 0);
 	ksft_eq(eu_spte(e, VA + 0x3000), 0);
-	ksft_eq(eu_access(e, VA + 40 * 0x1000, E_W, false), FAULT | E_W | E_U);
+	ksft_eq(eu_access(e, VA + 140 * 0x1000, E_W, false), FAULT | E_W | E_U);
 	ksft_eq(mmu_update_va(&e->v, VA, 0), 0);
 	ksft_eq(eu_spte(e, VA), 0);
 	audit(true);
 	e->vm.mmu.none = hidden;
+}
+
+static void queue(u64 q)
+{
+	e->v.queue[e->v.queued++] = q;
+}
+
+/* What the switcher has taken: the guest's tables have it, the shadow follows. */
+static void requests(void)
+{
+	start();
+	ksft_eq(eu_access(e, VA, E_W, false), 0);
+	eu_pte(e, L1, 3, PTE(DATA + 9, P | W | U | A | D));
+	eu_pte(e, L1, 0, 0);
+	queue(PTE(L1, 3 * 8));
+	queue(PTE(L1, 0));
+	ksft_eq(mmu_queue_run(&e->v), 0);
+	ksft_eq(e->v.queued, 0);
+	ksft_eq(eu_spte(e, VA + 0x3000), PA(DATA + 9) | P | W | U | A | D);
+	ksft_eq(eu_spte(e, VA), e->vm.mmu.none);
+	audit(true);
+	/* What counts is what is there by then, and foreign frames do not. */
+	eu_pte(e, L1, 3, PTE(FRAMES + 1, P | W | U | A | D));
+	queue(PTE(L1, 3 * 8));
+	ksft_eq(mmu_queue_run(&e->v), 0);
+	ksft_eq(eu_spte(e, VA + 0x3000), 0);
+	/* An upper entry goes, and with it what it led to. */
+	ksft_check(eu_level(e, VA, 2));
+	eu_pte(e, L2, 0, 0);
+	queue(PTE(L2, 0));
+	ksft_eq(mmu_queue_run(&e->v), 0);
+	ksft_eq(eu_level(e, VA, 2), 0);
+	audit(true);
+	/* Pins in their order, among requests that make no sense. */
+	queue(PTE(FRAMES, 0));
+	queue(~0ull);
+	queue(PTE(EU_ROM_GFN, 1));
+	queue(PTE(DATA + 20, 1));
+	queue(PTE(DATA + 21, 4));
+	queue(PTE(DATA + 21, 5));
+	ksft_eq(mmu_queue_run(&e->v), 0);
+	ksft_eq(lite_frame(&e->vm, DATA + 20, NULL)->flags & FRAME_PINNED_ANY, FRAME_PINNED(1));
+	ksft_eq(lite_frame(&e->vm, DATA + 21, NULL)->flags & FRAME_PINNED_ANY, 0);
+	ksft_eq(lite_frame(&e->vm, EU_ROM_GFN, NULL)->flags & FRAME_PINNED_ANY, 0);
+	audit(true);
+	/* A light exit does not wait for the lock. */
+	e->v.tier = LITE_LIGHT;
+	lite_lock(&e->vm.lock);
+	queue(PTE(DATA + 20, 5));
+	ksft_eq(mmu_queue_run(&e->v), -EBUSY);
+	ksft_eq(e->v.queued, 1);
+	lite_unlock(&e->vm.lock);
+	ksft_eq(mmu_queue_run(&e->v), 0);
+	ksft_eq(lite_frame(&e->vm, DATA + 20, NULL)->flags & FRAME_PINNED_ANY, 0);
 }
 
 static void protection_key(void)
@@ -639,6 +693,7 @@ int main(int argc, char **argv)
 	ksft_case("foreign frames, large pages and bad roots are refused", foreign);
 	ksft_case("the hypervisor's slots of the root", hole);
 	ksft_case("what the guest does not have is marked", absent_marked);
+	ksft_case("requests that the switcher has taken", requests);
 	ksft_case("a fault for a protection key is the guest's", protection_key);
 	ksft_case("a read-only slot stays so", readonly_slot);
 	ksft_case("a table at four levels has four shadow pages", recursive);

@@ -144,13 +144,33 @@ static void step_blind_write(void)
 	((u64 *)(e->arena + pte))[rnd_index()] = rnd_pte();
 }
 
+/* As the switcher does it: some entries are written, then the shadow hears of all. */
+static void step_queue(void)
+{
+	unsigned int n = 1 + rnd(LITE_QUEUE);
+
+	while (e->v.queued < n) {
+		u64 gfn = rnd(TABLES), idx = rnd_index();
+
+		if (rnd(8)) {
+			eu_pte(e, gfn, idx, rnd_pte());
+			e->v.queue[e->v.queued++] = gfn << 12 | idx << 3;
+		} else {
+			e->v.queue[e->v.queued++] = gfn << 12 | (1 + rnd(7));
+		}
+	}
+	mmu_queue_run(&e->v);
+}
+
 static unsigned int one(bool obedient)
 {
-	unsigned int op = rnd(40);
+	unsigned int op = rnd(41);
 	u64 gfn = rnd(TABLES), b[4] = { rnd_pte(), rnd_pte(), 0, 0 };
 	int err = 0;
 
-	if (op >= 32)
+	if (op == 40)
+		step_queue();
+	else if (op >= 32)
 		step_access(obedient);
 	else if (op < 12)
 		err = mmu_update(&e->v, gfn << 12 | rnd_index() << 3, rnd_pte(), rnd(2));

@@ -309,6 +309,43 @@ static void repeated_event(void)
 	ksft_eq(vcpu.want, LITE_WANT_NONE);
 }
 
+/* Page table requests that the switcher has taken come before what the exit is about. */
+static void queued(void)
+{
+	start(false);
+	fault_result = MMU_INJECT;
+	faults = 0;
+	vcpu.queued = 3;
+	vcpu.cr2 = 0x1000;
+	/* "Nothing there" may have been true before them only. */
+	ksft_eq(serve(14, 0xd), LITE_RESUME);
+	ksft_eq(vcpu.queued, 0);
+	ksft_eq(faults, 0);
+	ksft_eq(vcpu.stats.traps, 0);
+	ksft_eq(serve(14, 0xd), LITE_RESUME);
+	ksft_eq(faults, 1);
+	ksft_eq(vcpu.stats.traps, 1);
+	/* Another fault is looked into at once. */
+	start(false);
+	vcpu.queued = 1;
+	ksft_eq(serve(14, 7), LITE_RESUME);
+	ksft_eq(faults, 2);
+	/* A lock that is taken: nothing has changed. */
+	start(true);
+	vcpu.queued = 1;
+	vcpu.tier = LITE_LIGHT;
+	queue_result = -EBUSY;
+	hc_nr = 0;
+	vcpu.r.rax = 17;
+	ksft_eq(serve(LITE_VEC_SYSCALL, 0), LITE_FULL);
+	ksft_eq(hc_nr, 0);
+	ksft_eq(vcpu.queued, 1);
+	queue_result = 0;
+	vcpu.tier = LITE_FULLTIER;
+	ksft_eq(lite_prepare(&vcpu), LITE_RESUME);
+	ksft_eq(vcpu.queued, 0);
+}
+
 /* --- iret --------------------------- */
 
 static enum lite_next iret(u64 flags, u64 rip, u64 cs, u64 rflags, u64 rsp)
@@ -540,6 +577,7 @@ int main(int argc, char **argv)
 	ksft_case("vectors that no guest may cause", bad_vectors);
 	ksft_case("repetition", repetition);
 	ksft_case("repeated event", repeated_event);
+	ksft_case("page table requests come first", queued);
 	ksft_case("iret to user mode", iret_user);
 	ksft_case("iret to 32-bit user mode", iret_user32);
 	ksft_case("iret to the kernel", iret_kernel);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Part of switcher.S: page table hypercalls that need not leave the guest's view.
+ *
+ * The entry is written to the guest's table at once, through the guest's memory as the hole has it
+ * (R_RAM: writable for ring 1 too, whose memory it is), and its place is noted in D_QUEUE. The next
+ * exit of whatever kind brings the shadow up to date (mmu_queue.c) before anything else. Until then
+ * the shadow is as a TLB would be that was not flushed yet: an access that it does not allow is
+ * an exit, and what it allows too much goes when the guest flushes, which is an exit as well.
+ *
+ * Single requests only, of the guest's own frames, with nothing to be told of them afterwards.
+ * Everything else, and all that is wrong, is left to the core.
+ */
+
+/* To \fail unless entry \val, if it is present, is of a frame of RAM, and no large page. */
+.macro CHECK_ENTRY val, low, tmp, fail
+	test	$1, \low
+	jz	701f
+	test	$0x80, \low
+	jnz	\fail
+	mov	\val, \tmp
+	shl	$12, \tmp
+	shr	$24, \tmp
+	cmp	RO(R_FRAMES), \tmp
+	jae	\fail
+701:
+.endm
+
+/* To sw_slow unless this is a single request without a result: four registers that may be used. */
+.macro CHECK_SINGLE
+	testb	$FAST_QUEUE, RO(R_FAST)
+	jz	sw_slow
+	cmp	$1, %rsi
+	jne	sw_slow
+	test	%rdx, %rdx
+	jnz	sw_slow
+	cmp	$SW_DOMID_SELF, %r10
+	jne	sw_slow
+.endm
+
+.macro SINGLE_AGAIN
+	mov	$1, %esi
+	xor	%edx, %edx
+	mov	$SW_DOMID_SELF, %r10d
+.endm
+
+/* HYPERVISOR_mmu_update(RDI list, RSI 1, RDX 0, R10 self) */
+sw_hc_update:
+	CHECK_SINGLE
+sw_upd_from:
+	mov	(%rdi), %rdx
+	mov	8(%rdi), %r10
+	test	$7, %dl				/* MMU_NORMAL_PT_UPDATE, aligned */
+	jnz	sw_upd_not
+	mov	%rdx, %rax
+	shr	$12, %rax
+	cmp	RO(R_FRAMES), %rax
+	jae	sw_upd_not
+	CHECK_ENTRY %r10, %r10b, %rax, sw_upd_not
+	mov	RW(D_QUEUED), %rax
+	cmp	$SW_QUEUE, %rax
+	jae	sw_upd_not
+	mov	RO(R_RAM), %rsi
+	mov	%r10, (%rsi, %rdx)
+sw_upd_to:
+	lea	RW(D_QUEUE), %rsi
+	mov	%rdx, (%rsi, %rax, 8)
+	incq	RW(D_QUEUED)
+	SINGLE_AGAIN
+	jmp	sw_hc_done
+sw_upd_bad:
+	lea	RW(D_STACK), %rsp
+sw_upd_not:
+	SINGLE_AGAIN
+	mov	$1, %eax
+	jmp	sw_slow
+
+/* HYPERVISOR_mmuext_op, with registers as above: MMUEXT_PIN_L1_TABLE (0) to UNPIN_TABLE (4). */
+sw_hc_ext:
+	CHECK_SINGLE
+sw_ext_from:
+	mov	(%rdi), %edx
+	mov	8(%rdi), %r10
+sw_ext_to:
+	cmp	$4, %edx
+	ja	sw_ext_not
+	cmp	RO(R_FRAMES), %r10
+	jae	sw_ext_not
+	mov	RW(D_QUEUED), %rax
+	cmp	$SW_QUEUE, %rax
+	jae	sw_ext_not
+	shl	$12, %r10
+	lea	1(%r10, %rdx), %rdx		/* a level, or 5 */
+	lea	RW(D_QUEUE), %rsi
+	mov	%rdx, (%rsi, %rax, 8)
+	incq	RW(D_QUEUED)
+	SINGLE_AGAIN
+	jmp	sw_hc_done
+sw_ext_bad:
+	lea	RW(D_STACK), %rsp
+sw_ext_not:
+	SINGLE_AGAIN
+	mov	$26, %eax
+	jmp	sw_slow
+
+/* HYPERVISOR_update_va_mapping(RDI address, RSI entry, RDX no flush): by the guest's own tables. */
+sw_hc_va:
+	testb	$FAST_QUEUE, RO(R_FAST)
+	jz	sw_slow
+	test	%rdx, %rdx
+	jnz	sw_slow
+	mov	%rbx, RW(D_T0)
+	mov	%r10, RW(D_T1)
+	mov	%rdi, %rbx
+	sar	$47, %rbx
+	inc	%rbx
+	cmp	$1, %rbx
+	ja	sw_va_not
+	mov	%rdi, %rbx
+	shr	$43, %rbx
+	cmp	$0x1ffff0, %rbx
+	je	sw_va_not
+	CHECK_ENTRY %rsi, %sil, %rax, sw_va_not
+	mov	RO(R_RAM), %r10
+	mov	RO(R_KROOT), %rax
+sw_va_from:
+	.irp	shift, 36, 27, 18
+	mov	%rdi, %rbx
+	shr	$\shift, %rbx
+	and	$0xff8, %ebx
+	add	%rax, %rbx
+	mov	(%r10, %rbx), %rax
+	test	$1, %al
+	jz	sw_va_not
+	test	$0x80, %al
+	jnz	sw_va_not
+	shl	$12, %rax
+	shr	$24, %rax
+	cmp	RO(R_FRAMES), %rax
+	jae	sw_va_not
+	shl	$12, %rax
+	.endr
+	mov	%rdi, %rbx
+	shr	$9, %rbx
+	and	$0xff8, %ebx
+	add	%rax, %rbx
+	mov	RW(D_QUEUED), %rax
+	cmp	$SW_QUEUE, %rax
+	jae	sw_va_not
+	mov	%rsi, (%r10, %rbx)
+sw_va_to:
+	lea	RW(D_QUEUE), %r10
+	mov	%rbx, (%r10, %rax, 8)
+	incq	RW(D_QUEUED)
+	mov	RW(D_T0), %rbx
+	mov	RW(D_T1), %r10
+	jmp	sw_hc_done
+sw_va_bad:
+	lea	RW(D_STACK), %rsp
+sw_va_not:
+	mov	RW(D_T0), %rbx
+	mov	RW(D_T1), %r10
+	mov	$14, %eax
+	jmp	sw_slow

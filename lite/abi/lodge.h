@@ -169,7 +169,7 @@ struct lodge_stats {
 	__u64 shoots;	      /* times others had to leave the guest for it: TLB shoot-downs */
 	__u64 steal;	      /* ns that the thread has waited for a processor */
 	__u64 light_other; /* #GP and #UD, most of them instructions that ring 1 may not execute */
-	__u64 sw_updates; /* changes of page tables that the switcher has taken */
+	__u64 sw_updates;  /* changes of page tables that the switcher has taken */
 	__u64 reserved[20];
 };
 

@@ -255,7 +255,8 @@ static int map_area(struct world_area *a)
 
 	for (i = 0; i < SW_TEXT_PAGES; i++) {
 		ret |= area_map_page(host_p2, va + i * PAGE_SIZE, text + i * PAGE_SIZE, AREA_TEXT);
-		ret |= area_map_page(a->guest_p2, va + i * PAGE_SIZE, text + i * PAGE_SIZE, AREA_TEXT);
+		ret |= area_map_page(a->guest_p2, va + i * PAGE_SIZE, text + i * PAGE_SIZE,
+				     AREA_TEXT);
 	}
 	for (i = 0; i < ARRAY_SIZE(part); i++) {
 		u8 *page = a->rw + (part[i].off - SW_RW);

@@ -23,7 +23,7 @@
 #define AREA_M2P_P3 0
 #define AREA_SW_P3  256
 #define AREA_VI_P3  257
-#define AREA_RAM_P3 258
+#define AREA_RAM_P3 SW_RAM_P3
 
 #define AREA64(page, off) (*(u64 *)((u8 *)(page) + (off)))
 #define AREA16(page, off) (*(u16 *)((u8 *)(page) + (off)))

@@ -16,6 +16,7 @@
 #define SW_HO	      0x7000 /* (absent) host state */
 #define SW_PAGES      8
 #define SW_STRIDE     0x20000
+#define SW_RAM_P3     258 /* GiB into the hole: the guest's own memory */
 
 /* RW page. The registers are a struct lite_regs; the processor pushes onto its end. */
 #define D_REGS	    0x000
@@ -107,6 +108,6 @@
 /* What a frame on the guest's stack shows as its kernel's own. */
 #define SW_SHOWN_CS 0xe030
 #define SW_SHOWN_SS 0xe02b
-#define SW_FLAGS   0x240dd5 /* EFLAGS that a guest may have */
+#define SW_FLAGS    0x240dd5 /* EFLAGS that a guest may have */
 
 #endif

@@ -26,8 +26,21 @@
 701:
 .endm
 
+/* To \not unless RDI is canonical with 4 levels, and outside of the hole with 4 and with 5. */
+.macro CHECK_PLACE tmp, not
+	mov	%rdi, \tmp
+	sar	$47, \tmp
+	inc	\tmp
+	cmp	$1, \tmp
+	ja	\not
+	mov	%rdi, \tmp
+	shr	$43, \tmp
+	cmp	$0x1ffff0, \tmp
+	je	\not
+.endm
+
 /* To sw_slow unless this is a single request without a result: four registers that may be used. */
-.macro CHECK_SINGLE
+.macro CHECK_SINGLE not
 	testb	$FAST_QUEUE, RO(R_FAST)
 	jz	sw_slow
 	cmp	$1, %rsi
@@ -36,6 +49,7 @@
 	jnz	sw_slow
 	cmp	$SW_DOMID_SELF, %r10
 	jne	sw_slow
+	CHECK_PLACE %r10, \not
 .endm
 
 .macro SINGLE_AGAIN
@@ -46,7 +60,7 @@
 
 /* HYPERVISOR_mmu_update(RDI list, RSI 1, RDX 0, R10 self) */
 sw_hc_update:
-	CHECK_SINGLE
+	CHECK_SINGLE sw_upd_not
 sw_upd_from:
 	mov	(%rdi), %rdx
 	mov	8(%rdi), %r10
@@ -77,7 +91,7 @@ sw_upd_not:
 
 /* HYPERVISOR_mmuext_op, with registers as above: MMUEXT_PIN_L1_TABLE (0) to UNPIN_TABLE (4). */
 sw_hc_ext:
-	CHECK_SINGLE
+	CHECK_SINGLE sw_ext_not
 sw_ext_from:
 	mov	(%rdi), %edx
 	mov	8(%rdi), %r10
@@ -111,15 +125,7 @@ sw_hc_va:
 	jnz	sw_slow
 	mov	%rbx, RW(D_T0)
 	mov	%r10, RW(D_T1)
-	mov	%rdi, %rbx
-	sar	$47, %rbx
-	inc	%rbx
-	cmp	$1, %rbx
-	ja	sw_va_not
-	mov	%rdi, %rbx
-	shr	$43, %rbx
-	cmp	$0x1ffff0, %rbx
-	je	sw_va_not
+	CHECK_PLACE %rbx, sw_va_not
 	CHECK_ENTRY %rsi, %sil, %rax, sw_va_not
 	mov	RO(R_RAM), %r10
 	mov	RO(R_KROOT), %rax

@@ -100,7 +100,7 @@ static u16 selector_ok(const struct lite_vcpu *v, u16 sel)
 static void put_traps(struct world_area *a, const struct lite_vcpu *v)
 {
 	static const u8 reflected[] = { X86_TRAP_DE, X86_TRAP_BP, X86_TRAP_OF, X86_TRAP_UD,
-					 X86_TRAP_PF };
+					X86_TRAP_PF };
 	const struct lite_trap *sys = &v->callback[LITE_CB_SYSCALL];
 	unsigned int i;
 

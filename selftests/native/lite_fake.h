@@ -30,7 +30,7 @@ static struct vcpu_info info;
 static u8 mem[MEM_SIZE];
 static int read_error, write_error, fault_error;
 static enum mmu_result fault_result;
-static int queue_result; /* of mmu_queue_run() */
+static int queue_result;    /* of mmu_queue_run() */
 static unsigned int faults; /* that mmu_fault() was asked about */
 static u64 fault_err;
 static enum lite_next hc_next;

@@ -156,7 +156,7 @@ GUEST(ex_text, "executes the switcher", "call *%rbx")
 
 GUEST(ex_way_out, "executes the switcher's way out",
       "lea 0x200(%rbx), %rax; mov %rax, %rcx\n"
-      "1: movb $0x0f, %al; cmpw $0x22, (%rcx); inc %rcx; lea 0x2000(%rbx), %rdx; cmp %rdx, %rcx\n"
+      "1: movb $0x0f, %al; cmpw $0x22, (%rcx); inc %rcx; lea 0x3000(%rbx), %rdx; cmp %rdx, %rcx\n"
       "jae 2f; cmpl $0xfcd8220f, -1(%rcx); jne 1b; lea -1(%rcx), %rax; jmp *%rax\n2: ud2")
 {
 	/* mov %rax, %cr3, in ring 1: emulated, and refused as no root of the guest's. */

@@ -73,6 +73,48 @@ CASE(foreign_store, "foreign frames by a store, at each level")
 	drop();
 }
 
+/* Its own memory by another address: no more than a store to its tables. */
+CASE(ram_view, "foreign frames through the hole's view of its memory")
+{
+	const __u64 ram = hole + ((__u64)SW_RAM_P3 << 30);
+
+	start();
+	look(ram + F * PAGE);
+	traps(14, 0); /* not resident yet */
+	look(VA(F));
+	gives(MARK(F));
+	look(ram + F * PAGE);
+	gives(MARK(F));
+	store(ram + (F + 1) * PAGE, 0x1234);
+	expect(*(volatile __u64 *)at((F + 1) * PAGE) == 0x1234);
+	store(ram + L1E(VA(F)), FOREIGN);
+	ksft_eq(hc(26, BASE + ARGS, 0, 0, HC_SELF, 0), 0); /* an exit, at which nothing is due */
+	store(ram + L1E(VA(F + 2)), (F + 1) * PAGE | 0x67);
+	ksft_eq(hc_mmu_update(L1E(VA(F + 3)), (F + 1) * PAGE | 0x67), 0);
+	look(VA(F + 3));
+	gives(0x1234);
+	look(ram + FRAMES * PAGE); /* the first frame behind */
+	traps(14, 0);
+	drop();
+}
+
+CASE(queue_forged, "forges requests that the switcher has taken")
+{
+	unsigned int i;
+
+	start();
+	set(L1E(VA(F)), FOREIGN);
+	for (i = 0; i < SW_QUEUE; i++)
+		store(sw + SW_RW + D_QUEUE + i * 8,
+		      i & 1 ? L1E(VA(F)) : 0x123456789abcdef8ull * i + i);
+	store(sw + SW_RW + D_QUEUED, ~0ull);
+	look(VA(F + 1));
+	gives(MARK(F + 1));
+	look(VA(F));
+	traps(14, MISS);
+	drop();
+}
+
 /* The guest may know where the host's tables lie: their address is in a page that it can read. */
 CASE(host_root, "the host's page tables, by their address")
 {

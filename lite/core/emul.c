@@ -3,9 +3,9 @@
  * #GP: instructions that the guest's kernel executes as if it ran in ring 0, port I/O, and int n.
  *
  * Called by trap.c, in either tier, by the vCPU's thread; what may end in an exit to the VMM, in
- * sleep or in a frame goes to the full tier before anything has changed. The instruction is fetched once
- * and decoded from that copy. No memory operand is ever followed: what has one (string I/O, lgdt,
- * invlpg) is the guest's own #GP. A paravirtualized kernel needs none of them.
+ * sleep or in a frame goes to the full tier before anything has changed. The instruction is fetched
+ * once and decoded from that copy. No memory operand is ever followed: what has one (string I/O,
+ * lgdt, invlpg) is the guest's own #GP. A paravirtualized kernel needs none of them.
  */
 #include "trap.h"
 #include "hypercall.h"

@@ -125,7 +125,7 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user);
  * ~0 for all */
 int mmu_flush(struct lite_vcpu *v, u64 va);
 
-/** mmu_queue_run - the shadow follows lite_vcpu.queue. 0, -EBUSY, -EAGAIN: again, it goes on there */
+/** mmu_queue_run - the shadow follows lite_vcpu.queue. After -EBUSY, -EAGAIN it goes on there */
 int mmu_queue_run(struct lite_vcpu *v);
 
 /** mmu_gtlb_flush - from now on no vCPU copies by translations of before: lite_vcpu.gtlb */

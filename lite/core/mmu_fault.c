@@ -84,7 +84,7 @@ static void prefill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *
 	}
 }
 
-/* The guest has nothing at @w's leaf: neither at its neighbours, often. Those faults need no exit. */
+/* The guest has nothing at @w's leaf, nor at its neighbours, often: those faults need no exit. */
 static void note_absent(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 {
 	u32 leaf = v->vm->mmu.none ? spage_find(v->vm, w->gfn[1], 1, 0) : 0;

@@ -89,6 +89,15 @@ static void *map(volatile void *at, size_t len, int fd, off_t off)
 	return p;
 }
 
+/* The page that is written is this one of @fd, or, -1, a new one. */
+static void place(int fd, off_t off)
+{
+	void *p = map(PLACE, PAGE, fd, off);
+
+	if (p != PLACE)
+		fail("the place is taken");
+}
+
 static void spin(unsigned int n)
 {
 	while (n--)
@@ -183,7 +192,7 @@ static void stale_protect(double end, long n)
 {
 	pthread_t t[THREADS];
 
-	map(PLACE, PAGE, -1, 0);
+	place(-1, 0);
 	store(counting, true);
 	start(t, writer, n);
 	while (now() < end) {
@@ -199,13 +208,13 @@ static void stale_unmap(double end, long n)
 {
 	pthread_t t[THREADS];
 
-	map(PLACE, PAGE, -1, 0);
+	place(-1, 0);
 	start(t, writer, n);
 	while (now() < end) {
 		spin(200);
 		munmap((void *)PLACE, PAGE);
 		check_reuse();
-		map(PLACE, PAGE, -1, 0);
+		place(-1, 0);
 	}
 	join(t, n);
 }
@@ -221,14 +230,14 @@ static void stale_replace(double end, long n)
 	if (fd < 0 || ftruncate(fd, 64 * PAGE))
 		fail("no file");
 	file = map(NULL, 64 * PAGE, fd, 0);
-	map(PLACE, PAGE, fd, 0);
+	place(fd, 0);
 	store(generation, 0);
 	start(t, reader, n);
 	while (now() < end) {
 		g++;
 		file[g % 64 * 512] = g;
 		if (g % 4) {
-			map(PLACE, PAGE, fd, g % 64 * PAGE);
+			place(fd, g % 64 * PAGE);
 		} else {
 			void *p = map(NULL, PAGE, fd, g % 64 * PAGE);
 
@@ -249,14 +258,15 @@ static void stale_tables(double end, long n)
 	volatile uint64_t *far = PLACE + (1ul << 30) / 8;
 	pthread_t t[THREADS];
 	unsigned int i;
+	void *all;
 
-	map(PLACE, PAGE, -1, 0);
+	place(-1, 0);
 	start(t, writer, n);
 	while (now() < end) {
-		map(far, 64 * PAGE, -1, 0);
+		all = map(far, 64 * PAGE, -1, 0);
 		for (i = 0; i < 64; i++)
 			far[i * 512] = i;
-		mprotect((void *)far, 32 * PAGE, PROT_READ);
+		mprotect(all, 32 * PAGE, PROT_READ);
 		for (i = 0; i < 64; i++)
 			if (far[i * 512] != i)
 				fail("a page of one's own has changed");

@@ -114,7 +114,8 @@ replayed() {
 	says "$out" "$rp_want" || { cat "$err"; return 1; }
 	grep "^guest: --net replay=" "$err"
 	[ "$st" = 0 ] && [ "$(stat replay_delivered)" = "${rp_want##* }" ] &&
-		[ "$(grep -c "replay=$1: the end: ${rp_want##* } frames delivered, 0 " "$err")" = 1 ]
+		[ "$(grep -c "replay=$1: the end: ${rp_want##* } frames delivered, 0 " \
+			"$err")" = 1 ]
 }
 
 ktap_plan 25

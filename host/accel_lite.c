@@ -329,6 +329,7 @@ static const struct {
 	{ "sw_iret", offsetof(struct lodge_stats, sw_iret) },
 	{ "sw_trap", offsetof(struct lodge_stats, sw_trap) },
 	{ "sw_hypercall", offsetof(struct lodge_stats, sw_hypercall) },
+	{ "sw_updates", offsetof(struct lodge_stats, sw_updates) },
 	{ "irq", offsetof(struct lodge_stats, irq) },
 	{ "nmi", offsetof(struct lodge_stats, nmi) },
 	{ "pf", offsetof(struct lodge_stats, page_fault) },

@@ -17,7 +17,7 @@ trap 'rm -rf "$tmp"' EXIT
 run_help() {
 	"$O/lodge" run --help | awk '
 		/^  --/ { opt = $1; print opt; next }
-		/^      [a-z]+(=[^ ]+)?  +[^ ]/ { sub(/=.*/, "", $1); print opt, $1 }'
+		/^      [a-z-]+(=[^ ]+)?  +[^ ]/ { sub(/=.*/, "", $1); print opt, $1 }'
 }
 
 # Terms of the section on options: **--cpus** *N*, **ro**, **serial=**\ *TEXT*

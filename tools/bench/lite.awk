@@ -132,7 +132,7 @@ END {
 				print "not measured: " mode[j] " " row[i] ": " \
 					missing[mode[j], row[i]]
 	count_table("Entries by tier, a guest's whole life:", \
-		"sw_syscall sw_iret sw_trap sw_hypercall lights exits")
+		"sw_syscall sw_iret sw_trap sw_hypercall sw_updates lights exits")
 	count_table("Light exits by reason:", "light_pf light_hypercall light_other")
 	count_table("Full exits by reason:", "irq nmi pf gp hypercall other")
 	count_table("What the core did:", "halts events traps fills shadow_new shadow_evicted" \

@@ -152,4 +152,3 @@ sw_rdmsr_bad:
 sw_rdmsr_not:
 	mov	RW(D_T0), %rax
 	jmp	sw_leave
-

@@ -213,7 +213,7 @@ check:
 	@if [ -x tools/deps ]; then tools/deps build lab fuzz; fi
 	@$(MAKE) --no-print-directory check-run
 
-check-run: all $(NATIVE_PROGS) $(NETBENCH_ASAN) $(FUZZ_PROGS) $(LAB_PROGS)
+check-run: all $(NATIVE_PROGS) $(NETBENCH_ASAN) $(FUZZ_PROGS) $(PLANT_PROGS) $(LAB_PROGS)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check \
 		-t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
 		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") \

@@ -180,10 +180,12 @@ enum lite_next hc_update_descriptor(struct lite_vcpu *v, const u64 arg[5], u64 *
 {
 	u64 gpa = arg[0], desc = arg[1];
 	u32 at = gpa & ~LITE_PAGE_MASK;
+	struct lite_frame *f = lite_frame(v->vm, gpa >> 12, NULL);
 	void *page;
 	int err;
 
-	if (gpa & 7)
+	/* A page table is no place for a descriptor: its shadow would not hear of it. */
+	if (gpa & 7 || !f || f->flags & (FRAME_PINNED_ANY | FRAME_UNSYNC) || f->shadow)
 		return hc_done(-EINVAL, ret);
 	err = hc_frame(v, gpa >> 12, &page);
 	if (err)

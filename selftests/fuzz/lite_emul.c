@@ -474,7 +474,7 @@ static bool one(struct fuzz *f)
 	was_kernel = kernel;
 	was_root = e->v.kroot;
 	was_masked = vi_masked(&e->v);
-	was_ac = e->v.ac || (kernel && e->vm.has_smap && vec == TRAP_PF && (was.err & 1) &&
+	was_ac = e->v.ac || (kernel && e->vm.has_smap && vec == TRAP_PF && (was.err & 9) == 1 &&
 			     e->v.cr2 < 0x800000000000ull);
 	next = attempts(f, lite_handle, env);
 	if (next == LITE_DEAD)

@@ -57,6 +57,11 @@ static bool access_va(struct fuzz *f, u8 env, u64 va, u64 err, bool kernel, long
 	unsigned int tries;
 	u64 traps = e->v.stats.traps;
 
+	/* #GP, before any table is looked at. */
+	if (!lite_va_canonical(va)) {
+		*ret = 1 << 16;
+		return true;
+	}
 	for (tries = 0; tries < 64; tries++) {
 		back(kernel);
 		if (attempts(f, root, 0) != LITE_RESUME)
@@ -145,6 +150,26 @@ static void step_table(struct fuzz *f)
 	}
 }
 
+/* What the switcher takes: the guest's tables have it at once, the shadow at the next exit. */
+static bool step_queue(struct fuzz *f, u8 env)
+{
+	unsigned int n = 1 + fuzz_u8(f) % 8;
+
+	while (n--) {
+		u64 gfn = pick_gfn(f), pte = pick_pte(f);
+		unsigned int i = indices[fuzz_u8(f) % 5];
+
+		if (gfn >= RAM || gfn == G_SHARED || !lite_frame(&e->vm, gfn, NULL)->pa)
+			continue;
+		if ((pte & P) && ((pte & FN) >> 12 >= RAM || (pte & 0x80)))
+			continue;
+		((u64 *)guest_mem(gfn))[i] = pte;
+		allow(gfn << 12 | i << 3);
+		e->v.queue[e->v.queued++] = gfn << 12 | i << 3;
+	}
+	return attempts(f, lite_prepare, env) == LITE_RESUME;
+}
+
 static bool step_state(struct fuzz *f, u8 env)
 {
 	struct lodge_state s;
@@ -206,7 +231,10 @@ static bool step(struct fuzz *f)
 		return true;
 	case 30:
 		return step_state(f, env);
-	default: /* whatever the processor does to accessed and dirty bits: nothing */
+	default:
+		if (op & 0x80)
+			return step_queue(f, env);
+		/* Whatever the processor does to accessed and dirty bits: nothing. */
 		eu_fill(e, env % 16);
 		return true;
 	}

@@ -294,6 +294,15 @@ static void descriptors(void)
 	ksft_eq(hc(__HYPERVISOR_set_gdt, BASE + ARGS, FIRST_RESERVED_GDT_ENTRY + 1, 0), -EINVAL);
 	ksft_eq(hc(__HYPERVISOR_set_gdt, BASE + ARGS, ~0ull, 0), -EINVAL);
 	ksft_eq(hc(__HYPERVISOR_set_gdt, 0, 0, 0), 0);
+	/* A page table is no place for one. */
+	lite_frame(&vm, 6, NULL)->flags = FRAME_PINNED(1);
+	ksft_eq(hc(__HYPERVISOR_update_descriptor, 6 << 12, TLS_DATA, 0), -EINVAL);
+	lite_frame(&vm, 6, NULL)->flags = FRAME_TABLE;
+	ksft_eq(hc(__HYPERVISOR_update_descriptor, 6 << 12, TLS_DATA, 0), 0);
+	lite_frame(&vm, 6, NULL)->shadow = 1;
+	ksft_eq(hc(__HYPERVISOR_update_descriptor, 6 << 12, TLS_DATA, 0), -EINVAL);
+	lite_frame(&vm, 6, NULL)->shadow = 0;
+	lite_frame(&vm, 6, NULL)->flags = 0;
 }
 
 static void registers(void)

@@ -13,7 +13,7 @@
 
 kills=${kills:-20} reloads=${reloads:-5} nmis=${nmis:-1000}
 # KiB that the host's own caches may come to hold meanwhile.
-slack=12288
+slack=4096
 seed=${SEED:-$$}
 
 # The outer end: NMIs from the line that asks for them, in the log of lab_run, until the monitor is
@@ -47,10 +47,13 @@ quiet_dmesg() {
 	[ "$(nr_bad_lines)" = "$bad_before" ] || { dmesg | tail -n 40; return 1; }
 }
 
+# In KiB; with the free pages, large ones among them, that each processor keeps for itself: some ten
+# MiB, which come and go.
 mem_free() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
-	sed -n 's/^MemFree: *\([0-9]*\).*/\1/p' /proc/meminfo
+	mf_own=$(awk '/^ +count:/ { n += $2 } END { print 4 * n }' /proc/zoneinfo)
+	echo $(($(sed -n 's/^MemFree: *\([0-9]*\).*/\1/p' /proc/meminfo) + mf_own))
 }
 
 mem_near() {

@@ -8,8 +8,8 @@
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
 if [ -z "${LAB-}" ]; then
-	# QEMU's SVM has lost a guest of two vCPUs on two processors (a triple fault, once in a dozen
-	# runs), with these queues and without: in KVM mode both share one.
+	# QEMU's SVM has lost a guest of two vCPUs on two processors (a triple fault, once in some
+	# dozen runs), with these queues and without: in KVM mode both share one.
 	lab_enter --cpus "$(in_mode 1 2)" --timeout 600 \
 		--put "$O/selftests/guest/xfer:xfer" \
 		--put "$O/selftests/guest/channels:channels"

@@ -70,7 +70,8 @@
 #define FAST_RSB   16
 #define FAST_CLAC  32 /* the processor has SMAP: AC is not for the host's C code */
 
-#define FAST_QUEUE 64
+#define FAST_QUEUE  64
+#define FAST_OTHERS 128 /* the guest has several vCPUs */
 
 /* HO page */
 #define H_RSP	0x000

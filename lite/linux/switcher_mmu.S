@@ -6,7 +6,8 @@
  * (R_RAM: writable for ring 1 too, whose memory it is), and its place is noted in D_QUEUE. The next
  * exit of whatever kind brings the shadow up to date (mmu_queue.c) before anything else. Until then
  * the shadow is as a TLB would be that was not flushed yet: an access that it does not allow is
- * an exit, and what it allows too much goes when the guest flushes, which is an exit as well.
+ * an exit, and what it allows too much goes when the guest flushes, which is an exit as well. With
+ * several vCPUs it never allows too much.
  *
  * Single requests only, of the guest's own frames, with nothing to be told of them afterwards.
  * Everything else, and all that is wrong, is left to the core.
@@ -24,6 +25,18 @@
 	cmp	RO(R_FRAMES), \tmp
 	jae	\fail
 701:
+.endm
+
+/*
+ * To \not if there are other vCPUs and the entry is present: one of them may flush for this one,
+ * or without an exit of this one's between, and must not find the old entry in the shadow again.
+ */
+.macro CHECK_OLD ram, gpa, not
+	testb	$FAST_OTHERS, RO(R_FAST)
+	jz	702f
+	testb	$1, (\ram, \gpa)
+	jnz	\not
+702:
 .endm
 
 /* To \not unless RDI is canonical with 4 levels, and outside of the hole with 4 and with 5. */
@@ -75,6 +88,7 @@ sw_upd_from:
 	cmp	$SW_QUEUE, %rax
 	jae	sw_upd_not
 	mov	RO(R_RAM), %rsi
+	CHECK_OLD %rsi, %rdx, sw_upd_not
 	mov	%r10, (%rsi, %rdx)
 sw_upd_to:
 	lea	RW(D_QUEUE), %rsi
@@ -153,6 +167,7 @@ sw_va_from:
 	mov	RW(D_QUEUED), %rax
 	cmp	$SW_QUEUE, %rax
 	jae	sw_va_not
+	CHECK_OLD %r10, %rbx, sw_va_not
 	mov	%rsi, (%r10, %rbx)
 sw_va_to:
 	lea	RW(D_QUEUE), %r10

@@ -309,6 +309,8 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 	}
 	if (w->vm->ram_frames)
 		fast |= FAST_QUEUE;
+	if (v->vm->vcpus > 1)
+		fast |= FAST_OTHERS;
 	/* With watchpoints of the guest's armed, no C code of ours runs before they are off. */
 	if (!(v->dr7 & 0xff))
 		fast |= FAST_LIGHT;

@@ -31,6 +31,7 @@
 #define REPLAY_SPEED_MAX 1000000
 /* Stamps that lie further apart were not taken by one clock. */
 #define REPLAY_GAP_MAX (100ll * 365 * 24 * 3600)
+#define REPLAY_BUDGET  1024 /* records passed over in one go */
 
 /* The functions of libpcap that are used, loaded by the first such device. */
 static struct {
@@ -92,12 +93,13 @@ static void replay_end(struct net_replay *r, const char *why)
 		   refused, r->stat_cut);
 }
 
-/* Have the next whole frame in hand; false at the end of the file. */
+/* Have the next whole frame in hand; false at the end of the file, or if it would take too long. */
 static bool replay_next(struct net_replay *r)
 {
+	unsigned int budget = REPLAY_BUDGET;
 	int ret;
 
-	while (!r->have && !r->done) {
+	while (!r->have && !r->done && budget--) {
 		ret = lib.next_ex(r->pcap, &r->ph, &r->data);
 		if (ret < 0) {
 			replay_end(r, ret == PCAP_ERROR_BREAK ? NULL : lib.geterr(r->pcap));
@@ -107,6 +109,15 @@ static bool replay_next(struct net_replay *r)
 		net_count(&r->stat_cut, !r->have);
 	}
 	return r->have;
+}
+
+/* The timer says so at once: there may be more to pass over, but others have their turn first. */
+static void replay_go_on(struct net_replay *r)
+{
+	const struct itimerspec soon = { .it_value.tv_nsec = 1 };
+
+	timerfd_settime(r->be.fd, 0, &soon, NULL);
+	r->armed = 0;
 }
 
 /* When the frame in hand is due, CLOCK_MONOTONIC ns. An older one than the first is due at once. */
@@ -123,7 +134,8 @@ static int64_t replay_due(struct net_replay *r, int64_t now)
 	    sec > REPLAY_GAP_MAX || sec < 0)
 		return now;
 	ns = sec * NS_PER_SEC + r->ph->ts.tv_usec - r->first.tv_nsec;
-	return r->start + (int64_t)(ns / r->speed);
+	/* Slowed down, it may be due in centuries. */
+	return r->start + (int64_t)MIN(ns / r->speed, (double)REPLAY_GAP_MAX * NS_PER_SEC);
 }
 
 /* True when the frame in hand is due; else the timer tells. */
@@ -155,7 +167,12 @@ static ssize_t replay_recv(struct net_backend *be, const struct iovec *iov, unsi
 	struct net_replay *r = container_of(be, struct net_replay, be);
 	size_t done;
 
-	if (!replay_next(r) || !replay_is_due(r))
+	if (!replay_next(r)) {
+		if (!r->done)
+			replay_go_on(r);
+		return -EAGAIN;
+	}
+	if (!replay_is_due(r))
 		return -EAGAIN;
 	r->have = false;
 	net_count(&r->stat_frames, 1);

@@ -7,6 +7,7 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 
@@ -24,14 +25,18 @@ static void udp_hello_init(struct nb_wire_hello *h, enum nb_type type, const uin
 	memcpy(h->cookie, cookie, NB_COOKIE);
 }
 
-/* Is there the wanted hello in the queue? What else is there is thrown away. */
+/*
+ * Is there the wanted hello in the queue? What else is there is thrown away: only so much of it,
+ * since whoever sends it may be faster than this.
+ */
 static bool udp_hello_recv(int fd, const struct nb_wire_hello *want, struct sockaddr_storage *from,
 			   socklen_t *len)
 {
 	struct nb_wire_hello h;
+	unsigned int budget;
 	ssize_t n;
 
-	for (;;) {
+	for (budget = 256; budget; budget--) {
 		*len = sizeof(*from);
 		n = recvfrom(fd, &h, sizeof(h), MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)from,
 			     len);
@@ -40,6 +45,22 @@ static bool udp_hello_recv(int fd, const struct nb_wire_hello *want, struct sock
 		if (n == sizeof(h) && !memcmp(&h, want, sizeof(h)))
 			return true;
 	}
+	return false;
+}
+
+/* Streams go to the host that asked for the test, wherever a hello says that it is from. */
+static bool udp_is_peer(int ctl, const struct sockaddr_storage *from)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	if (getpeername(ctl, (struct sockaddr *)&peer, &len) || peer.ss_family != from->ss_family)
+		return false;
+	if (peer.ss_family == AF_INET)
+		return ((struct sockaddr_in *)&peer)->sin_addr.s_addr ==
+		       ((const struct sockaddr_in *)from)->sin_addr.s_addr;
+	return !memcmp(&((struct sockaddr_in6 *)&peer)->sin6_addr,
+		       &((const struct sockaddr_in6 *)from)->sin6_addr, sizeof(struct in6_addr));
 }
 
 /* The server has something to say instead of an answer: that it failed. */
@@ -120,7 +141,7 @@ static int udp_accept_one(struct nb_run *run, int ctl, unsigned int i, unsigned 
 	int fd = run->streams[i].fd;
 
 	udp_hello_init(&hello, NB_MSG_DATA, cookie, i);
-	if (!udp_hello_recv(fd, &hello, &from, &len))
+	if (!udp_hello_recv(fd, &hello, &from, &len) || !udp_is_peer(ctl, &from))
 		return 0;
 	if (i + 1 == *open) {
 		if (connect(fd, (struct sockaddr *)&from, len))

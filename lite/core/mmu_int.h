@@ -181,6 +181,9 @@ int mmu_unpin_locked(struct lite_vcpu *v, u64 gfn);
 /** limbo_put - shadow page @index, in no table or list, can be made anew when it is safe */
 void limbo_put(struct lite_vm *vm, u32 index);
 
+/** limbo_drain - all of it: everybody has left the guest since, vm->lock being held throughout */
+void limbo_drain(struct lite_vm *vm);
+
 /** limbo_settle - take back what nobody can walk any more. Does not wait */
 void limbo_settle(struct lite_vm *vm);
 

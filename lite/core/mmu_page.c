@@ -325,8 +325,11 @@ int mmu_reserve(struct lite_vcpu *v)
 		err = mmu_shoot(v, ~0u);
 		if (err)
 			return err;
-		limbo_settle(vm);
+		limbo_drain(vm);
 	}
+	/* An operation takes what it was promised without looking again. */
+	if (m->spages + m->limbos + MMU_RESERVE_SPAGES > m->spages_max - 1)
+		return -EINVAL;
 	spare_settle(vm);
 	if (m->pooled >= MMU_RESERVE_PAGES)
 		return 0;

@@ -10,6 +10,8 @@
 
 #define QUEUE_OP 7ull /* 0: an entry was written; 1 to 4: pin as a table of that level; 5: unpin */
 
+#define LIGHT_PINS 8 /* in a light exit */
+
 static void entry_shown(struct lite_vcpu *v, u64 gpa)
 {
 	struct lite_frame *f = lite_frame(v->vm, gpa >> 12, NULL);
@@ -37,6 +39,7 @@ static int request(struct lite_vcpu *v, u64 q)
 
 int mmu_queue_run(struct lite_vcpu *v)
 {
+	unsigned int pins = v->tier == LITE_LIGHT ? LIGHT_PINS : LITE_QUEUE;
 	int err;
 
 	if (!v->queued)
@@ -45,6 +48,10 @@ int mmu_queue_run(struct lite_vcpu *v)
 	if (err)
 		return err;
 	while (v->queue_done < v->queued) {
+		/* Each may release a tree of tables; interrupts are off in a light exit. */
+		err = v->queue[v->queue_done] & QUEUE_OP && !pins-- ? -EBUSY : 0;
+		if (err)
+			goto out;
 		err = request(v, v->queue[v->queue_done]);
 		if (err == -EBUSY || err == -EAGAIN)
 			goto out;

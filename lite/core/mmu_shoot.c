@@ -102,6 +102,13 @@ void limbo_put(struct lite_vm *vm, u32 index)
 	}
 }
 
+void limbo_drain(struct lite_vm *vm)
+{
+	/* Who is in the guest again came there after these had left all tables. */
+	limbo_free(vm, &vm->mmu.limbo_old);
+	limbo_free(vm, &vm->mmu.limbo);
+}
+
 void limbo_settle(struct lite_vm *vm)
 {
 	struct lite_mmu *m = &vm->mmu;

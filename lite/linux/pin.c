@@ -49,6 +49,16 @@ static void pin_done(struct lodge_vm *lv, struct lite_slot *slot, u64 i, struct 
 		world_ram_map(&lv->w, i, pa);
 }
 
+void lodge_pin_shown(struct lodge_vm *lv, u64 gfn)
+{
+	struct lite_slot *slot = lv->vm.slot;
+	u64 i, first = gfn & ~(PIN_CHUNK - 1ull);
+
+	for (i = first; i < first + PIN_CHUNK && i < slot->nr; i++)
+		if (slot->frame[i].pa)
+			world_ram_map(&lv->w, i, slot->frame[i].pa);
+}
+
 int lodge_pin(struct lodge_vm *lv, u64 gfn)
 {
 	struct page *page[PIN_CHUNK];

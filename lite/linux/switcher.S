@@ -50,6 +50,7 @@ sw_text:
 
 /* What an NMI or machine check in host context has left on its stack is not for the guest. */
 .macro SCRUB
+	xor	%ecx, %ecx
 	xor	%eax, %eax
 	.irp	ist, 1, 2, 3, 4
 	.irp	off, 8, 16, 24, 32, 40, 48, 56, 64, 72

@@ -105,6 +105,9 @@ sw_upd_not:
 
 /* HYPERVISOR_mmuext_op, with registers as above: MMUEXT_PIN_L1_TABLE (0) to UNPIN_TABLE (4). */
 sw_hc_ext:
+	/* Pins have an order: with other vCPUs, theirs among these would be lost. */
+	testb	$FAST_OTHERS, RO(R_FAST)
+	jnz	sw_slow
 	CHECK_SINGLE sw_ext_not
 sw_ext_from:
 	mov	(%rdi), %edx

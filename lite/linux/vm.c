@@ -144,8 +144,10 @@ static int vm_pv_set(struct lodge_vm *lv, const struct lodge_pv *pv)
 	lv->vm.frames = pv->frames; /* the M2P's length */
 	mmu_init(&lv->vm, lv->spage, shadows, lodge_shadow_cache);
 	err = world_vm_start(&lv->vm, &lv->w);
-	if (!err)
+	if (!err) {
+		lodge_pin_shown(lv, pv->root >> PAGE_SHIFT);
 		err = lite_vm_start(&lv->vm, pv);
+	}
 	if (err)
 		return err;
 	smp_store_release(&lv->ready, true); /* pairs with lodge_vcpu_run() */

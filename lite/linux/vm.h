@@ -116,6 +116,9 @@ enum hrtimer_restart lodge_vcpu_timer_fn(struct hrtimer *timer);
 /* pin.c */
 /** lodge_pin - make frame @gfn resident. 0, -EFAULT, -ENOMEM or -EINTR. lodge_vm.lock is held */
 int lodge_pin(struct lodge_vm *lv, u64 gfn);
+
+/** lodge_pin_shown - what was pinned around RAM frame @gfn before there was a place to show it */
+void lodge_pin_shown(struct lodge_vm *lv, u64 gfn);
 /** lodge_unpin_all - the guest will not touch its memory any more */
 void lodge_unpin_all(struct lodge_vm *lv);
 /** lodge_pool_fill - the shadow pool gets full. 0 or -ENOMEM if it stays empty. May sleep */

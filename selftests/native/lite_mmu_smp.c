@@ -76,9 +76,9 @@ static void vm_new(struct eu_config c, u32 vcpus)
 }
 
 /* gfn 1 is the root, 2, 3, 4 below it; va 0 is gfn 10 then, and 4 is mapped read-only at 0x1000. */
-static void tables(void)
+static void tables_of(struct eu_config c)
 {
-	vm_new((struct eu_config){ .cache = true }, 2);
+	vm_new(c, 2);
 	eu_fill(e, 64);
 	eu_pte(e, 1, 0, 2 << 12 | P | W | A);
 	eu_pte(e, 2, 0, 3 << 12 | P | W | A);
@@ -86,6 +86,11 @@ static void tables(void)
 	eu_pte(e, 4, 0, 10 << 12 | P | W | A | D);
 	eu_pte(e, 4, 1, 4 << 12 | P | A);
 	e->leave = cross_now;
+}
+
+static void tables(void)
+{
+	tables_of((struct eu_config){ .cache = true });
 }
 
 static void touch(struct lite_vcpu *v, u64 va, u64 err)
@@ -96,6 +101,38 @@ static void touch(struct lite_vcpu *v, u64 va, u64 err)
 	ksft_eq(mmu_root(v), 0);
 	ksft_eq(mmu_fault(v, va, &code, &res), 0);
 	ksft_eq(res, MMU_FIXED);
+}
+
+static void leave_and_return(struct lite_vcpu *v)
+{
+	lite_guest_cross(v);
+	lite_guest_cross(v);
+}
+
+/* Who has left counts as such though it is in the guest again when one looks. */
+static void pages_run_out(void)
+{
+	struct lite_vcpu *a = &cpu[0].v, *b = &cpu[1].v;
+	unsigned int i;
+	struct lite_mmu *m;
+
+	tables_of((struct eu_config){ .cache = true, .spages = 10 });
+	m = &e->vm.mmu;
+	e->leave = leave_and_return;
+	for (i = 0; i < 8; i++) {
+		eu_pte(e, 3, i, (11ull + i) << 12 | P | W | A);
+		eu_pte(e, 11 + i, 0, 10 << 12 | P | W | A | D);
+	}
+	lite_guest_cross(b);
+	for (i = 0; i < 64; i++) {
+		eu_fill(e, 64);
+		touch(a, (i & 7) << 21, 0);
+		ksft_check(m->spages + m->limbos <= m->spages_max - 1);
+		ksft_eq(mmu_audit(&e->vm, false, NULL, 0), 0);
+		eu_trash(e);
+	}
+	ksft_check(e->leaves);
+	lite_guest_cross(b);
 }
 
 static void pages_wait(void)
@@ -442,6 +479,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	ksft_case("a table is not used again while a processor may walk it", pages_wait);
+	ksft_case("shadow pages run out, and all have left", pages_run_out);
 	ksft_case("a table is not compared while a processor may write it", writes_wait);
 	ksft_case("a table that is pinned may be written a little longer", pins_wait);
 	ksft_case("flushes of others, and roots of others", shoots);

@@ -25,6 +25,8 @@
 #include "log.h"
 #include "net.h"
 
+#define IFACE_GONE_MS 200
+
 /* Of the kernel's ring; with GRO on each frame takes a slot for the longest. */
 #define IFACE_BUFFER (32 << 20)
 
@@ -63,7 +65,7 @@ struct net_iface {
 	char name[IFNAMSIZ];
 	uint32_t mtu;
 	uint64_t offloads;
-	bool down_told, long_told, joined_told, gone;
+	bool down_told, long_told, joined_told, down_seen, gone;
 	pthread_mutex_t lock;
 	uint64_t stat_open, stat_joined, stat_unfit;
 	uint8_t frame[NET_FRAME_MAX];
@@ -187,6 +189,31 @@ static int iface_make_hdr(struct net_iface *f, const uint8_t *frame, uint32_t le
 	return open;
 }
 
+/*
+ * An interface that is deleted goes down first, and of that alone the socket tells. So when it is
+ * down, wait a moment for what follows; once each time, since it may come up again.
+ */
+static bool iface_is_there(struct net_iface *f)
+{
+	struct ifreq ifr = { 0 };
+	unsigned int ms;
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", f->name);
+	for (ms = 0; ms < IFACE_GONE_MS; ms++) {
+		if (ioctl(f->be.fd, SIOCGIFFLAGS, &ifr))
+			return errno != ENODEV;
+		if (ifr.ifr_flags & IFF_UP) {
+			f->down_seen = false;
+			return true;
+		}
+		if (f->down_seen)
+			return true;
+		usleep(1000);
+	}
+	f->down_seen = true;
+	return true;
+}
+
 static ssize_t iface_recv(struct net_backend *be, const struct iovec *iov, unsigned int n)
 {
 	struct net_iface *f = container_of(be, struct net_iface, be);
@@ -199,11 +226,12 @@ static ssize_t iface_recv(struct net_backend *be, const struct iovec *iov, unsig
 
 	do {
 		ret = lib.next_ex(f->pcap, &ph, &data);
-		if (!ret)
+		if (!ret && iface_is_there(f))
 			return -EAGAIN;
-		if (ret < 0) {
+		if (ret <= 0) {
 			if (!f->gone)
-				log_err("--net iface=%s: %s", f->name, lib.geterr(f->pcap));
+				log_err("--net iface=%s: %s", f->name,
+					ret ? lib.geterr(f->pcap) : "the interface has gone");
 			f->gone = true;
 			return -ENETDOWN;
 		}

@@ -115,6 +115,90 @@ static void hostile_text(void)
 			ksft_fail("byte %d in the output", *p);
 }
 
+/* --- a server up to GO ------------------------------------------------------------------------ */
+
+struct fake {
+	int listener, ctl, data;
+};
+
+static void send_all(int fd, const struct msg *m, size_t n)
+{
+	ksft_eq(send(fd, m, n, MSG_NOSIGNAL), n);
+}
+
+/* A client with one stream and these options, whose test has begun. */
+static void fake_begin(struct fake *f, const char *options)
+{
+	struct msg m = message(NB_MSG_WELCOME, sizeof(m.body.welcome)), got;
+	struct timeval tv = { .tv_sec = NBT_SECONDS };
+	char args[128];
+	int port;
+
+	f->listener = nbt_listen(&port);
+	setsockopt(f->listener, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	snprintf(args, sizeof(args), "-p %d %s 127.0.0.1", port, options);
+	nbt_start(&client, args);
+	f->ctl = accept(f->listener, NULL, NULL);
+	ksft_check(f->ctl >= 0);
+	recv(f->ctl, &got, sizeof(got.head) + sizeof(got.body.test), MSG_WAITALL);
+	send_all(f->ctl, &m, sizeof(m.head) + sizeof(m.body.welcome));
+	f->data = accept(f->listener, NULL, NULL);
+	ksft_check(f->data >= 0);
+	recv(f->data, &got, sizeof(got.head) + sizeof(got.body.data), MSG_WAITALL);
+	recv(f->ctl, &got, sizeof(got.head), MSG_WAITALL);
+	ksft_eq(be16toh(got.head.type), NB_MSG_START);
+	m = message(NB_MSG_GO, 0);
+	send_all(f->ctl, &m, sizeof(m.head));
+}
+
+static void fake_end(struct fake *f)
+{
+	nbt_end(&client);
+	close(f->data);
+	close(f->ctl);
+	close(f->listener);
+}
+
+/* The rest of a message is not waited for when the user says so. */
+static void signal_during_a_message(void)
+{
+	static const char *const options[] = { "-t 600 --timeout 600", "-R -t 600 --timeout 600" };
+	struct msg m = message(NB_MSG_PROGRESS, sizeof(m.body.progress)), got;
+	struct fake f;
+	size_t n;
+
+	for (n = 0; n < ARRAY_SIZE(options); n++) {
+		fake_begin(&f, options[n]);
+		/* Since then it has its own idea of signals. */
+		recv(f.ctl, &got, sizeof(got.head) + sizeof(got.body.progress), MSG_WAITALL);
+		send_all(f.ctl, &m, n ? sizeof(m.head) + 7 : 5);
+		/* It is to have begun with that. */
+		usleep(200000);
+		kill(client.pid, SIGINT);
+		fake_end(&f);
+		if (client.status != 130 || !strstr(client.text, "interrupted"))
+			ksft_fail("status %d: %s", client.status, client.text);
+	}
+}
+
+/* Bytes come all the time, but no message becomes whole in time. */
+static void trickled_message(void)
+{
+	struct msg m = message(NB_MSG_PROGRESS, sizeof(m.body.progress));
+	const size_t len = sizeof(m.head) + sizeof(m.body.progress);
+	const uint8_t *p = (const uint8_t *)&m;
+	struct fake f;
+	size_t n;
+
+	fake_begin(&f, "-R -n 1000 -i 0 --timeout 1");
+	for (n = 0; n < len && send(f.ctl, p + n, 1, MSG_NOSIGNAL) == 1; n++)
+		usleep(100000);
+	ksft_check(n < len);
+	fake_end(&f);
+	ksft_eq(client.status, 1);
+	ksft_check(strstr(client.text, "--timeout is how long to wait"));
+}
+
 /* --- clients that are not --------------------------------------------------------------------- */
 
 static struct msg test_message(void)
@@ -357,6 +441,8 @@ int main(int argc, char **argv)
 	ksft_case("client: answers that end early, or stay out", short_answers);
 	ksft_case("client: answers with hostile types and sizes", hostile_answers);
 	ksft_case("client: an answer with a hostile text", hostile_text);
+	ksft_case("client: ^C in the middle of a message", signal_during_a_message);
+	ksft_case("client: a message that trickles", trickled_message);
 	ksft_case("server: silent and short handshakes are in nobody's way", short_handshakes);
 	ksft_case("server: wrong first messages", bad_first_messages);
 	ksft_case("server: tests out of bounds", hostile_tests);

@@ -32,6 +32,7 @@ struct control {
 	int ctl, sigfd;
 	uint64_t tick_ns, next_tick, heard, grace;
 	bool told_sent, have_result;
+	struct nb_ctl_in in;
 	/* Of the line before, by direction. */
 	struct {
 		uint64_t ns, bytes, packets;
@@ -88,6 +89,7 @@ static bool control_own(const struct control *c, uint32_t dir)
 static int control_tick(struct control *c, uint64_t now)
 {
 	const struct nb_test *t = c->run->test;
+	struct pollfd p = { .fd = c->ctl, .events = POLLOUT };
 	union nb_wire_body body = { 0 };
 	struct nb_figures sum;
 
@@ -100,7 +102,10 @@ static int control_tick(struct control *c, uint64_t now)
 		control_line(c, NB_TO_SERVER, body.progress.ns, sum.bytes, sum.packets, false);
 	else if (c->run->client && (t->dirs & NB_TO_CLIENT))
 		control_line(c, NB_TO_CLIENT, body.progress.ns, sum.bytes, sum.packets, false);
-	return c->have_result ? 0 : control_send(c, NB_MSG_PROGRESS, &body);
+	/* A peer that reads none of it is not waited for. */
+	if (c->have_result || !poll(&p, 1, 0))
+		return 0;
+	return control_send(c, NB_MSG_PROGRESS, &body);
 }
 
 /* The server: all that it has counted. */
@@ -142,21 +147,23 @@ static void control_stream(struct control *c, const struct nb_wire_stream *w)
 							  .ns = w->ns };
 }
 
+/* Never waits for the rest of a message: the user's signal, and the streams, do not either. */
 static int control_message(struct control *c)
 {
-	union nb_wire_body body;
-	enum nb_type type;
+	const union nb_wire_body *body = &c->in.body;
 	bool client = c->run->client;
+	enum nb_type type;
 	int e;
 
-	e = nb_ctl_recv(c->ctl, c->peer, &type, &body, c->run->test->timeout_ms, c->err);
-	if (e)
+	e = nb_ctl_recv_part(c->ctl, c->peer, &c->in, c->err);
+	if (e <= 0)
 		return e;
+	type = c->in.type;
 	c->heard = nb_now_ns();
 	if (type == NB_MSG_PROGRESS) {
 		if (client && (c->run->test->dirs & NB_TO_SERVER) && !control_own(c, NB_TO_SERVER))
-			control_line(c, NB_TO_SERVER, body.progress.ns, body.progress.bytes,
-				     body.progress.packets, false);
+			control_line(c, NB_TO_SERVER, body->progress.ns, body->progress.bytes,
+				     body->progress.packets, false);
 		return 0;
 	}
 	if (type == NB_MSG_SENT) {
@@ -167,18 +174,18 @@ static int control_message(struct control *c)
 		store_once(&c->run->stop, true);
 		return 0;
 	}
-	if (type == NB_MSG_STREAM && client && body.stream.stream < c->run->nr) {
-		control_stream(c, &body.stream);
+	if (type == NB_MSG_STREAM && client && body->stream.stream < c->run->nr) {
+		control_stream(c, &body->stream);
 		return 0;
 	}
 	if (type == NB_MSG_RESULT && client) {
-		c->out->cpu[1].user_us = body.result.user_us;
-		c->out->cpu[1].system_us = body.result.system_us;
+		c->out->cpu[1].user_us = body->result.user_us;
+		c->out->cpu[1].system_us = body->result.system_us;
 		c->have_result = true;
 		return 0;
 	}
 	if (type == NB_MSG_FAILED)
-		return err_set(c->err, -EREMOTEIO, "%s: %s", c->peer, body.failed.text);
+		return err_set(c->err, -EREMOTEIO, "%s: %s", c->peer, body->failed.text);
 	return err_set(c->err, -EPROTO,
 		       "%s: sent message %u out of turn: use the same build on "
 		       "both sides",

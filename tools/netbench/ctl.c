@@ -70,27 +70,20 @@ static void ctl_swap(enum nb_type type, union nb_wire_body *b)
 	}
 }
 
-/* Exactly @len bytes, and not one of what follows: that may belong to a stream. */
-static int ctl_recv_all(int fd, void *buf, size_t len, uint64_t end)
+/* Up to @len bytes in @buf, of which there are *@done. 1: all; 0: not yet. */
+static int ctl_recv_some(int fd, void *buf, size_t len, size_t *done)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	size_t done = 0;
-	uint64_t now;
 	ssize_t n;
 
-	while (done < len) {
-		now = nb_now_ns();
-		if (now >= end || !poll(&p, 1, (end - now) / 1000000 + 1))
-			return -ETIMEDOUT;
-		n = recv(fd, (char *)buf + done, len - done, MSG_DONTWAIT);
+	while (*done < len) {
+		n = recv(fd, (char *)buf + *done, len - *done, MSG_DONTWAIT);
 		if (!n)
 			return -ECONNRESET;
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			done += n;
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		*done += n;
 	}
-	return 0;
+	return 1;
 }
 
 static int ctl_why(const char *peer, int e, struct err *err)
@@ -108,45 +101,78 @@ static int ctl_why(const char *peer, int e, struct err *err)
 	return err_set(err, e, "%s: control connection: %s", peer, strerror(-e));
 }
 
-int nb_ctl_recv(int fd, const char *peer, enum nb_type *type, union nb_wire_body *body, uint32_t ms,
-		struct err *err)
+static int ctl_check_head(const struct nb_wire_head *h, const char *peer, struct err *err)
 {
-	uint64_t end = nb_now_ns() + ms * 1000000ull;
-	struct nb_wire_head head;
-	unsigned int i;
-	int e;
+	unsigned int type = be16toh(h->type);
 
-	memset(body, 0, sizeof(*body));
-	e = ctl_recv_all(fd, &head, sizeof(head), end);
-	if (e)
-		return ctl_why(peer, e, err);
-	if (be32toh(head.magic) != NB_MAGIC)
+	if (be32toh(h->magic) != NB_MAGIC)
 		return err_set(err, -EPROTO,
 			       "%s: does not speak netbench's protocol: is another "
 			       "program on that port? -p gives the port",
 			       peer);
-	if (be16toh(head.version) != NB_VERSION)
+	if (be16toh(h->version) != NB_VERSION)
 		return err_set(err, -EPROTONOSUPPORT,
 			       "%s: speaks version %u of the protocol, this "
 			       "netbench version %u: use the same build on both sides",
-			       peer, be16toh(head.version), NB_VERSION);
-	*type = be16toh(head.type);
-	if (!*type || *type >= NB_MSG_TYPES || be32toh(head.size) != ctl_sizes[*type])
+			       peer, be16toh(h->version), NB_VERSION);
+	if (!type || type >= NB_MSG_TYPES || be32toh(h->size) != ctl_sizes[type])
 		return err_set(err, -EPROTO,
 			       "%s: sent a message of type %u with %u bytes, which "
 			       "the protocol does not have: use the same build on both sides",
-			       peer, (unsigned int)*type, be32toh(head.size));
-	e = ctl_recv_all(fd, body, ctl_sizes[*type], end);
-	if (e)
-		return ctl_why(peer, e, err);
-	ctl_swap(*type, body);
-	if (*type == NB_MSG_FAILED) {
-		body->failed.text[sizeof(body->failed.text) - 1] = '\0';
-		for (i = 0; body->failed.text[i]; i++)
-			if (body->failed.text[i] < ' ' || body->failed.text[i] > '~')
-				body->failed.text[i] = '?';
-	}
+			       peer, type, be32toh(h->size));
 	return 0;
+}
+
+/* Not one byte of what follows the message: that may belong to a stream. */
+int nb_ctl_recv_part(int fd, const char *peer, struct nb_ctl_in *in, struct err *err)
+{
+	union nb_wire_body *b = &in->body;
+	unsigned int i;
+	int e;
+
+	if (!in->nhead)
+		memset(b, 0, sizeof(*b));
+	if (in->nhead < sizeof(in->head)) {
+		e = ctl_recv_some(fd, &in->head, sizeof(in->head), &in->nhead);
+		if (e <= 0)
+			return e ? ctl_why(peer, e, err) : 0;
+		e = ctl_check_head(&in->head, peer, err);
+		if (e)
+			return e;
+		in->type = be16toh(in->head.type);
+	}
+	e = ctl_recv_some(fd, b, ctl_sizes[in->type], &in->nbody);
+	if (e <= 0)
+		return e ? ctl_why(peer, e, err) : 0;
+	in->nhead = 0;
+	in->nbody = 0;
+	ctl_swap(in->type, b);
+	if (in->type == NB_MSG_FAILED) {
+		b->failed.text[sizeof(b->failed.text) - 1] = '\0';
+		for (i = 0; b->failed.text[i]; i++)
+			if (b->failed.text[i] < ' ' || b->failed.text[i] > '~')
+				b->failed.text[i] = '?';
+	}
+	return 1;
+}
+
+int nb_ctl_recv(int fd, const char *peer, enum nb_type *type, union nb_wire_body *body, uint32_t ms,
+		struct err *err)
+{
+	uint64_t end = nb_now_ns() + ms * 1000000ull, now;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct nb_ctl_in in = { 0 };
+	int e;
+
+	do {
+		now = nb_now_ns();
+		if (now >= end || !poll(&p, 1, (end - now) / 1000000 + 1))
+			return ctl_why(peer, -ETIMEDOUT, err);
+		e = nb_ctl_recv_part(fd, peer, &in, err);
+	} while (!e);
+	*type = in.type;
+	*body = in.body;
+	return e < 0 ? e : 0;
 }
 
 int nb_ctl_send(int fd, enum nb_type type, const union nb_wire_body *body)

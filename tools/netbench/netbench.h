@@ -177,6 +177,24 @@ uint64_t nb_sock_retrans(int fd);
 int nb_ctl_recv(int fd, const char *peer, enum nb_type *type, union nb_wire_body *body, uint32_t ms,
 		struct err *err);
 
+/**
+ * struct nb_ctl_in - a message that is on its way; zero before the first
+ * @type: of the whole message, and @body as in nb_ctl_recv()
+ */
+struct nb_ctl_in {
+	struct nb_wire_head head;
+	size_t nhead, nbody;
+	enum nb_type type;
+	union nb_wire_body body;
+};
+
+/**
+ * nb_ctl_recv_part - what there is of a message, without waiting
+ *
+ * Return: 1 when it is whole, 0 when not yet, or an error as nb_ctl_recv().
+ */
+int nb_ctl_recv_part(int fd, const char *peer, struct nb_ctl_in *in, struct err *err);
+
 /** nb_ctl_send - one message, @body in host byte order; NULL if the type has none */
 int nb_ctl_send(int fd, enum nb_type type, const union nb_wire_body *body);
 

@@ -199,6 +199,24 @@ static void trickled_message(void)
 	ksft_check(strstr(client.text, "--timeout is how long to wait"));
 }
 
+static void hostile_figures(void)
+{
+	struct msg m = message(NB_MSG_STREAM, sizeof(m.body.stream));
+	struct fake f;
+
+	fake_begin(&f, "-R -n 1000 --json");
+	m.body.stream.bytes = UINT64_MAX;
+	send_all(f.ctl, &m, sizeof(m.head) + sizeof(m.body.stream));
+	fake_end(&f);
+	nbt_refused(&client, "sent figures that no test comes to");
+	fake_begin(&f, "-R -n 1000");
+	m = message(NB_MSG_RESULT, sizeof(m.body.result));
+	m.body.result.system_us = htobe64(NB_MAX_FIGURE);
+	send_all(f.ctl, &m, sizeof(m.head) + sizeof(m.body.result));
+	fake_end(&f);
+	nbt_refused(&client, "sent figures that no test comes to");
+}
+
 /* --- clients that are not --------------------------------------------------------------------- */
 
 static struct msg test_message(void)
@@ -443,6 +461,7 @@ int main(int argc, char **argv)
 	ksft_case("client: an answer with a hostile text", hostile_text);
 	ksft_case("client: ^C in the middle of a message", signal_during_a_message);
 	ksft_case("client: a message that trickles", trickled_message);
+	ksft_case("client: figures that cannot be", hostile_figures);
 	ksft_case("server: silent and short handshakes are in nobody's way", short_handshakes);
 	ksft_case("server: wrong first messages", bad_first_messages);
 	ksft_case("server: tests out of bounds", hostile_tests);

@@ -123,6 +123,27 @@ static int ctl_check_head(const struct nb_wire_head *h, const char *peer, struct
 	return 0;
 }
 
+/* Counters of a test that takes a day at most; the sums of all streams' fit, too. */
+static int ctl_check_figures(enum nb_type type, const union nb_wire_body *b, const char *peer,
+			     struct err *err)
+{
+	uint64_t most = 0;
+
+	if (type == NB_MSG_PROGRESS)
+		most = b->progress.ns | b->progress.bytes | b->progress.packets;
+	else if (type == NB_MSG_STREAM)
+		most = b->stream.bytes | b->stream.packets | b->stream.reordered |
+		       b->stream.retrans | b->stream.ns;
+	else if (type == NB_MSG_RESULT)
+		most = b->result.user_us | b->result.system_us;
+	if (most < NB_MAX_FIGURE)
+		return 0;
+	return err_set(err, -EPROTO,
+		       "%s: sent figures that no test comes to: what serves there is no netbench, "
+		       "or a broken one",
+		       peer);
+}
+
 /* Not one byte of what follows the message: that may belong to a stream. */
 int nb_ctl_recv_part(int fd, const char *peer, struct nb_ctl_in *in, struct err *err)
 {
@@ -153,7 +174,8 @@ int nb_ctl_recv_part(int fd, const char *peer, struct nb_ctl_in *in, struct err 
 			if (b->failed.text[i] < ' ' || b->failed.text[i] > '~')
 				b->failed.text[i] = '?';
 	}
-	return 1;
+	e = ctl_check_figures(in->type, b, peer, err);
+	return e ? e : 1;
 }
 
 int nb_ctl_recv(int fd, const char *peer, enum nb_type *type, union nb_wire_body *body, uint32_t ms,

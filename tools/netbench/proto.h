@@ -39,6 +39,7 @@
 #define NB_MAX_BUFFERS (256u << 20)	   /* bytes: length * streams of all directions */
 #define NB_MAX_MS      86400000u	   /* of a test */
 #define NB_MAX_BYTES   (1ull << 50)	   /* of a direction */
+#define NB_MAX_FIGURE  (1ull << 55)	   /* what is counted of a stream: bytes, ns, ... */
 #define NB_MAX_RATE    1000000000000000ull /* bits per second */
 
 enum nb_type {

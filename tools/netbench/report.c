@@ -70,7 +70,7 @@ void nb_total(const struct nb_test *t, const struct nb_outcome *out, uint32_t di
 	}
 	total->seconds = total->received.ns / 1e9;
 	if (total->seconds > 0)
-		total->bps = total->received.bytes * 8 / total->seconds;
+		total->bps = total->received.bytes * 8.0 / total->seconds;
 	if (total->sent.packets > total->received.packets && !out->server_missing)
 		total->lost = total->sent.packets - total->received.packets;
 }
@@ -113,7 +113,7 @@ void nb_report_interval(const struct nb_test *t, const struct nb_interval *i)
 	} else {
 		fprintf(report_progress, "%s  %10s  %10s%s%s\n", report_dir(i->dir),
 			report_unit(i->bytes, "B", bytes, sizeof(bytes)),
-			report_unit(i->bytes * 8 / s, "b/s", rate, sizeof(rate)),
+			report_unit(i->bytes * 8.0 / s, "b/s", rate, sizeof(rate)),
 			t->kind == NB_UDP ? "  " : "",
 			t->kind == NB_UDP
 				? report_unit(i->packets / s, "packets/s", packets, sizeof(packets))

@@ -25,7 +25,8 @@ struct vm_dev;
  * @check:	   is the kernel file one that this machine can boot?
  * @init:	   interrupts and ports; memory and accelerator are there, vCPUs not. 0 or -errno
  * @fini:	   devices are gone, the accelerator is not; NULL as board is allowed
- * @add_device:	   connect @d, whose vdev and index are set, to the guest; 0 or -errno
+ * @add_device:	   connect @d, whose vdev and index are set, to the guest; 0 or -errno, with @err
+ *		   where that says more than the errno
  * @remove_device: @d's queues are at rest; undoes what @add_device has come to
  * @add_console:   the platform's console, on @cd, which outlives it; 0 or -errno
  * @drop_console:  vCPUs have stopped: what waits goes to the chardev; may be called again
@@ -39,7 +40,7 @@ struct machine {
 	int (*check)(const char *kernel, struct err *err);
 	int (*init)(struct vm *vm);
 	void (*fini)(struct vm *vm);
-	int (*add_device)(struct vm *vm, struct vm_dev *d);
+	int (*add_device)(struct vm *vm, struct vm_dev *d, struct err *err);
 	void (*remove_device)(struct vm_dev *d);
 	int (*add_console)(struct vm *vm, struct chardev *cd);
 	void (*drop_console)(struct vm *vm);

@@ -93,7 +93,7 @@ static int pc_dev_doorbells(struct vm *vm, struct vm_dev *d)
 			      VIRTIO_MMIO_INT_VRING, pc->ack_fd);
 }
 
-static int pc_add_device(struct vm *vm, struct vm_dev *d)
+static int pc_add_device(struct vm *vm, struct vm_dev *d, struct err *err)
 {
 	uint64_t base = LODGE_MMIO_BASE + d->index * LODGE_MMIO_STRIDE;
 	int ret;

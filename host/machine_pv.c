@@ -123,7 +123,7 @@ static int pv_dev_ports(struct vm *vm, struct vm_dev *d, uint32_t port)
 	return ret;
 }
 
-static int pv_add_device(struct vm *vm, struct vm_dev *d)
+static int pv_add_device(struct vm *vm, struct vm_dev *d, struct err *err)
 {
 	uint32_t page = LODGE_WIN_DEVICE + d->index;
 	struct pv *pv = vm->board;
@@ -133,7 +133,12 @@ static int pv_add_device(struct vm *vm, struct vm_dev *d)
 	/* Whole blocks: the configuration's channel and the queues'. */
 	pv->port += ALIGN_UP(1 + d->vd->nvq, LODGE_PORT_PER_DEV);
 	if (pv->port > LODGE_PORTS_HOST)
-		return -ENOSPC;
+		return err_set(err, -ENOSPC,
+			       "%s: no room for it among %u devices in lite mode, where one of "
+			       "more than %u queues counts as two; use fewer, or --net queues=%u "
+			       "at most",
+			       d->vd->label, LODGE_BUS_DEVICES, LODGE_PORT_PER_DEV - 1,
+			       (LODGE_PORT_PER_DEV - 2) / 2);
 	ret = pvbus_create(d->vd, &d->pvbus);
 	if (!ret)
 		ret = vm_map(vm, pv->window + page * PAGE, PAGE, pvbus_page(d->pvbus), true);

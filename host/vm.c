@@ -79,7 +79,7 @@ int vm_add_device(struct vm *vm, struct vdev *vd, struct err *err)
 	snprintf(vd->label, sizeof(vd->label), "%s%u", vd->ops->name, nth);
 	d->vd = vd;
 	d->index = vm->ndev++;
-	ret = vm->machine->add_device(vm, d);
+	ret = vm->machine->add_device(vm, d, err);
 	return ret ? err_set(err, ret, "%s: cannot attach it: %s", vd->label, strerror(-ret)) : 0;
 }
 

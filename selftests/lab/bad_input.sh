@@ -30,7 +30,7 @@ mkfifo $d/fifo
 mkdir $d/dir
 state_save
 
-cases=$(grep -cE '^(bad|ktap_case) ' "$0")
+cases=$(grep -cE '^(bad|ktap_case|lite_case) ' "$0")
 ktap_plan "$cases"
 
 # --- kernel
@@ -184,6 +184,10 @@ bad "speed without a replay" "replay-speed is for replay=" $run --net user,repla
 bad "an interface that is none" "--net iface: there is no interface 'eth99'" $run --net iface=eth99
 bad "many queues to a replay" "queues is for tap=" $run --net replay=$d/text,queues=2
 bad "filter without a capture" "filter" $run --net user,filter=tcp
+cards=$(n=0; while [ $n -lt 13 ]; do printf ' --net tap=m%s,queues=8' $n; n=$((n + 1)); done)
+lite_case "a device's queues have interrupts of their own there" \
+	"more queues than a guest has room for" \
+	refused "net12: no room .*use fewer, or --net queues=7" lodge run $run $cards
 
 # --- monitor
 bad "monitor without unix:" "--monitor: '/tmp/x' is no address" $run --monitor /tmp/x

@@ -39,14 +39,24 @@ void vq_init(struct vq *vq, const struct gmem *mem, uint16_t size_max)
 
 void vq_reset(struct vq *vq)
 {
-	const struct vq old = *vq;
-
-	vq_init(vq, old.mem, old.size_max);
-	vq->kick_fd = old.kick_fd;
-	vq->stat_chains = old.stat_chains;
-	vq->stat_kicks = old.stat_kicks;
-	vq->stat_irqs = old.stat_irqs;
-	vq->stat_quiet = old.stat_quiet;
+	/* Not by way of vq_init(): somebody may be reading the statistics. */
+	vq->desc = NULL;
+	vq->avail = NULL;
+	vq->used = NULL;
+	vq->size = 0;
+	vq->event_idx = false;
+	vq->indirect = false;
+	vq->enabled = false;
+	vq->desc_gpa = 0;
+	vq->avail_gpa = 0;
+	vq->used_gpa = 0;
+	vq->last_avail = 0;
+	vq->avail_seen = 0;
+	vq->used_idx = 0;
+	vq->used_flushed = 0;
+	store_once(&vq->inflight, 0);
+	vq->broken = NULL;
+	memset(vq->busy, 0, sizeof(vq->busy));
 }
 
 void vq_break(struct vq *vq, const char *why)

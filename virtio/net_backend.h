@@ -65,8 +65,9 @@ struct net_backend;
  *		  cannot reach. @len counts the frame without it. Takes the whole frame, or returns
  *		  -EAGAIN (try again once poll says so) or another -errno (the frame is lost).
  * @recv:	  one frame, iov[0] is exactly the header. Never blocks. Returns bytes including the
- *		  header, cut to the iovecs' room; -EAGAIN when nothing is there; another -errno
- *		  when the backend has failed for good.
+ *		  header, cut to the iovecs' room; -EAGAIN when nothing is there; -EINTR when a
+ *		  frame was passed over that is not for the guest, and there may be more; another
+ *		  -errno when the backend has failed for good.
  * @stats:	  print counters, each " name=number"; any thread. NULL: there are none.
  * @wait:	  sleep until @epfd is readable, the backend has work, or @timeout ms have passed
  *		  (-1: for ever), and do that work. NULL: @fd says all there is to know.

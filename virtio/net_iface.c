@@ -224,22 +224,23 @@ static ssize_t iface_recv(struct net_backend *be, const struct iovec *iov, unsig
 	size_t done;
 	int ret, patch;
 
-	do {
-		ret = lib.next_ex(f->pcap, &ph, &data);
-		if (!ret && iface_is_there(f))
-			return -EAGAIN;
-		if (ret <= 0) {
-			if (!f->gone)
-				log_err("--net iface=%s: %s", f->name,
-					ret ? lib.geterr(f->pcap) : "the interface has gone");
-			f->gone = true;
-			return -ENETDOWN;
-		}
-		patch = -EMSGSIZE;
-		if (ph->caplen == ph->len)
-			patch = iface_make_hdr(f, data, ph->len, &hdr, &sum);
-		net_count(&f->stat_unfit, patch < 0);
-	} while (patch < 0);
+	ret = lib.next_ex(f->pcap, &ph, &data);
+	if (!ret && iface_is_there(f))
+		return -EAGAIN;
+	if (ret <= 0) {
+		if (!f->gone)
+			log_err("--net iface=%s: %s", f->name,
+				ret ? lib.geterr(f->pcap) : "the interface has gone");
+		f->gone = true;
+		return -ENETDOWN;
+	}
+	patch = -EMSGSIZE;
+	if (ph->caplen == ph->len)
+		patch = iface_make_hdr(f, data, ph->len, &hdr, &sum);
+	if (patch < 0) {
+		net_count(&f->stat_unfit, 1);
+		return -EINTR;
+	}
 	done = net_iov_write(iov + 1, n - 1, 0, data, ph->len);
 	if (patch)
 		net_iov_write(iov + 1, n - 1, hdr.csum_start + hdr.csum_offset, &sum, sizeof(sum));

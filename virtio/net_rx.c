@@ -223,8 +223,8 @@ static int rx_finish(struct net_pair *p)
 }
 
 /*
- * Read one frame. Its length once committed, 0: dropped or pending, -EAGAIN, other errors for
- * good.
+ * Read one frame. Its length once committed, 0: dropped, pending or passed over, -EAGAIN, other
+ * errors for good.
  */
 static ssize_t rx_one(struct net_pair *p)
 {
@@ -239,7 +239,7 @@ static ssize_t rx_one(struct net_pair *p)
 	rx->iov[rx->end].iov_len = NET_FRAME_MAX + 1;
 	n = p->be->ops->recv(p->be, v, rx->end - rx->start + 2);
 	if (n < 0)
-		return n;
+		return n == -EINTR ? 0 : n;
 	if (n < (ssize_t)(NET_HDR_LEN + NET_FRAME_MIN) ||
 	    n > (ssize_t)(NET_HDR_LEN + NET_FRAME_MAX) ||
 	    !rx_hdr_ok(p->dev, &rx->hdr, n - NET_HDR_LEN)) {
@@ -323,11 +323,14 @@ void net_rx_drain(struct net_pair *p)
 {
 	struct iovec v[] = { { &p->rx.hdr, NET_HDR_LEN }, { p->rx.spill, NET_FRAME_MAX + 1 } };
 	unsigned int n;
+	ssize_t ret = 0;
 
 	if (p->be->patient)
 		return;
-	for (n = 0; n < RX_DRAIN_MAX && p->be->ops->recv(p->be, v, ARRAY_SIZE(v)) >= 0; n++)
-		net_count(&p->rx.stat_drops, 1);
+	for (n = 0; n < RX_DRAIN_MAX && (ret >= 0 || ret == -EINTR); n++) {
+		ret = p->be->ops->recv(p->be, v, ARRAY_SIZE(v));
+		net_count(&p->rx.stat_drops, ret >= 0);
+	}
 }
 
 void net_rx_reset(struct net_pair *p, bool give_back)

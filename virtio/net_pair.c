@@ -124,8 +124,6 @@ static void pair_remove(struct net_pair *p)
 			work = net_tx_run(p);
 	if (pair_attach(p, false))
 		log_err("%s: pair %u cannot be detached", p->dev->vd.label, p->index);
-	if (p->rx.pending)
-		net_count(&p->rx.stat_drops, 1);
 	net_rx_reset(p, true);
 	net_tx_reset(p, true);
 	net_flush(p);

@@ -347,7 +347,8 @@ void net_rx_reset(struct net_pair *p, bool give_back)
 	rx->bstart = 0;
 	rx->bend = 0;
 	rx->room = 0;
-	net_count(&p->be->refused, rx->pending > 0); /* what it held is gone */
+	if (rx->pending)
+		rx_refuse(p); /* it is gone */
 	rx->pending = 0;
 	rx->starved = false;
 	rx->kicks = true;

@@ -530,6 +530,28 @@ static void rx_reset_with_buffers_in_hand(void)
 	nic_down(&k);
 }
 
+/* What waited for buffers when the driver went is gone, and counted. */
+static void rx_waiting_at_a_reset(void)
+{
+	unsigned int i;
+	struct nic k;
+
+	nic_create(&k, NULL, nic_offloads);
+	for (i = 1; i <= 3; i++) {
+		struct vdrv_buf b = { vdrv_alloc(&k.d, 500, 16), 500 };
+
+		vdrv_start(&k.d, k.m, ALL, 0, 0);
+		nic_post(&k, &b, 1);
+		vdrv_kick(&k.d.q[NIC_RX]);
+		nic_inject(&k, NULL, frame, 1000);
+		nic_wait_stat(&k, "rx_no_buffer", i);
+		vdrv_reset(&k.d);
+		ksft_eq(nic_stat(&k, "rx_drops"), i);
+	}
+	ksft_eq(nic_stat(&k, "rx_packets"), 0);
+	nic_down(&k);
+}
+
 static void rx_backend_gone(void)
 {
 	struct virtio_net_config c;
@@ -612,6 +634,7 @@ int main(int argc, char **argv)
 	ksft_case("rx_bad_buffers", rx_bad_buffers);
 	ksft_case("rx_not_agreed_on", rx_not_agreed_on);
 	ksft_case("rx_reset_with_buffers_in_hand", rx_reset_with_buffers_in_hand);
+	ksft_case("what waits for buffers at a reset is counted", rx_waiting_at_a_reset);
 	ksft_case("rx_backend_gone", rx_backend_gone);
 	ksft_case("descriptor_loop", descriptor_loop);
 	ksft_case("queues_never_enabled", queues_never_enabled);

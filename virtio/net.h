@@ -20,6 +20,7 @@
 #define NET_RING	  256	/* entries, hence also the longest chain */
 #define NET_RX_IOV	  (2 * NET_RING)
 #define NET_CTRL_DATA_MAX 4096 /* longest control command that is looked at */
+#define NET_CTRL_REST_MS  5
 
 /* Counters have one writer, and readers that must not see half of one. */
 #define net_count(p, n) store_once((p), *(p) + (n))
@@ -132,6 +133,7 @@ struct net_dev {
 	uint8_t mac[ETH_ALEN]; /* what config.mac goes back to at a reset */
 	uint64_t rx_offloads;  /* NET_GUEST_OFFLOADS in force */
 	uint64_t stat_ctrl;
+	uint64_t ctrl_due; /* CLOCK_MONOTONIC ns: for when the changes of pairs so far would do */
 	struct net_pcap *pcap;
 	uint64_t poll_ns;    /* how long to look for work before sleeping */
 	unsigned int npairs; /* that there are; constant */
@@ -152,6 +154,7 @@ static inline struct vq *net_ctrl_vq(struct net_dev *nd)
 enum net_work {
 	NET_IDLE,   /* nothing left until an event */
 	NET_MORE,   /* stopped by its budget */
+	NET_LATER,  /* of the control queue: to be looked at again in NET_CTRL_REST_MS */
 	NET_BROKEN, /* vdev_broken() has been called */
 };
 
@@ -205,6 +208,9 @@ int net_thread_start(struct net_pair *p);
 /** net_thread_stop - returns when the thread is gone */
 void net_thread_stop(struct net_pair *p);
 
+/** net_now_ns - CLOCK_MONOTONIC */
+uint64_t net_now_ns(void);
+
 /** net_flush - let the driver see what was done in both queues; interrupt it if it wants that */
 void net_flush(struct net_pair *p);
 
@@ -239,7 +245,11 @@ void net_rx_reset(struct net_pair *p, bool give_back);
 
 /* net_ctrl.c */
 
-/** net_ctrl_run - answer the control queue */
+/**
+ * net_ctrl_run - answer the control queue, on pair 0's thread, up to a budget
+ *
+ * NET_LATER while the driver has changed the number of pairs too often.
+ */
 enum net_work net_ctrl_run(struct net_dev *nd, struct vq *vq);
 
 /**

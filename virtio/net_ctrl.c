@@ -15,6 +15,12 @@
 #include "net.h"
 
 #define CTRL_BUDGET 16
+/*
+ * Each pair that comes or goes takes the lock that all of the host's networks share: so many of
+ * them at once, and then one in so long.
+ */
+#define CTRL_PAIRS_BURST 32
+#define CTRL_PAIR_NS	 5000000ull
 
 struct ctrl_cmd {
 	struct virtio_net_ctrl_hdr hdr;
@@ -112,7 +118,15 @@ static int ctrl_mq(struct net_dev *nd, const struct ctrl_cmd *c, size_t len)
 	n = le16toh(n);
 	if (n < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || n > nd->npairs)
 		return -EINVAL;
+	nd->ctrl_due = MAX(nd->ctrl_due, net_now_ns());
+	nd->ctrl_due += CTRL_PAIR_NS * (n > nd->active ? n - nd->active : nd->active - n);
 	return net_pairs_set(nd, n);
+}
+
+/* The queue rests as a whole: commands are answered in order, and this is nobody's fast path. */
+static bool ctrl_rests(const struct net_dev *nd)
+{
+	return nd->ctrl_due && nd->ctrl_due > net_now_ns() + CTRL_PAIRS_BURST * CTRL_PAIR_NS;
 }
 
 static int ctrl_command(struct net_dev *nd, const struct vq_chain *c)
@@ -146,6 +160,15 @@ enum net_work net_ctrl_run(struct net_dev *nd, struct vq *vq)
 	int ret;
 
 	for (n = 0; n < CTRL_BUDGET; n++) {
+		/* A command can take long; what is left is the next driver's, or nobody's. */
+		if (load_acquire(&nd->pair[0]->stop)) {
+			work = NET_IDLE;
+			break;
+		}
+		if (ctrl_rests(nd)) {
+			work = NET_LATER;
+			break;
+		}
 		ret = vq_pop(vq, &c);
 		if (!ret) {
 			if (vq_kicks_on(vq))

@@ -142,7 +142,7 @@ static void net_set_name(const struct net_pair *p)
 	pthread_setname_np(pthread_self(), name);
 }
 
-static uint64_t net_now_ns(void)
+uint64_t net_now_ns(void)
 {
 	struct timespec t;
 
@@ -181,7 +181,7 @@ static void *net_thread(void *arg)
 {
 	struct net_pair *p = arg;
 	struct net_dev *nd = p->dev;
-	unsigned int todo = NET_EV_RX | NET_EV_TX | NET_EV_CTRL, more;
+	unsigned int todo = NET_EV_RX | NET_EV_TX | NET_EV_CTRL, more, later = 0;
 	bool single = net_single_cpu();
 	/* There, who could make work would be kept from it. */
 	uint64_t poll_ns = single ? 0 : nd->poll_ns;
@@ -198,6 +198,7 @@ static void *net_thread(void *arg)
 			if (work == NET_BROKEN)
 				break;
 			more |= work == NET_MORE ? NET_EV_CTRL : 0;
+			later = work == NET_LATER ? NET_EV_CTRL : 0;
 		}
 		if (todo & NET_EV_TX) {
 			work = net_tx_run(p);
@@ -217,7 +218,8 @@ static void *net_thread(void *arg)
 		net_arm(p);
 		if (!more && poll_ns)
 			more = net_poll(p, poll_ns, &spell);
-		todo = more | net_wait(p, more ? 0 : -1);
+		todo = more | later;
+		todo |= net_wait(p, more ? 0 : later ? NET_CTRL_REST_MS : -1);
 	}
 	return NULL;
 }

@@ -7,6 +7,7 @@
 #include <endian.h>
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 #include <linux/virtio_mmio.h>
 
 #include "netdrv.h"
@@ -390,6 +391,57 @@ static void switched_under_traffic(void)
 	nic_down(&k);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
+}
+
+/* The host's lock behind each change is everybody's. */
+static void switched_no_faster(void)
+{
+	const struct {
+		uint8_t class, cmd;
+		uint16_t n;
+	} sets[] = { { VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, htole16(1) },
+		     { VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, htole16(3) } };
+	unsigned int i, n, changes = 0;
+	uint64_t start = now_ms();
+	struct nic k;
+
+	mq_up(&k, NULL);
+	for (i = 0; i < 40; i++, changes += 4) {
+		ksft_eq(set_pairs(&k, 3), VIRTIO_NET_OK);
+		ksft_eq(set_pairs(&k, 1), VIRTIO_NET_OK);
+		expect_works(&k, 0);
+	}
+	/* 32 at once, and then one in 5 ms. */
+	ksft_check(now_ms() - start >= (changes - 32 - 3) * 5);
+	/* What changes nothing is not counted. */
+	for (i = 0; i < 1000; i++)
+		ksft_eq(set_pairs(&k, 1), VIRTIO_NET_OK);
+
+	/* A queue full of changes holds up neither frames nor a reset. */
+	for (n = 0; n < 3; n++) {
+		start = nic_stat(&k, "ctrl");
+		for (i = 0; i < 100; i++) {
+			uint64_t gpa = vdrv_alloc(&k.d, 16, 1);
+			struct vdrv_buf b[] = { { gpa, 4 }, { gpa + 8, 1 } };
+
+			memcpy(vdrv_hva(&k.d, gpa, 4), &sets[i & 1], 4);
+			ksft_check(vdrv_add(&k.d.q[CTRL], b, 1, 1, false) >= 0);
+		}
+		vdrv_kick(&k.d.q[CTRL]);
+		expect_works(&k, 0);
+		vdrv_start(&k.d, k.m, ALL, 0, 0);
+		ksft_check(nic_stat(&k, "ctrl") < start + 100);
+		expect_works(&k, 0);
+	}
+	nic_down(&k);
+}
+
 static void reset_with_pairs(void)
 {
 	unsigned int i, n;
@@ -459,6 +511,7 @@ int main(int argc, char **argv)
 	ksft_case("what was sent goes out before the pair does", sent_before_it_goes);
 	ksft_case("buffers of a pair come back", buffers_come_back);
 	ksft_case("pairs switched while frames pass", switched_under_traffic);
+	ksft_case("pairs are switched so often and no faster", switched_no_faster);
 	ksft_case("a reset with pairs active", reset_with_pairs);
 	ksft_case("polling misses nothing", polling_misses_nothing);
 	return ksft_run(argc, argv);

@@ -324,8 +324,8 @@ int net_pcap_set_write(struct net_pcap_set *s, uint64_t ns, const uint8_t *frame
 /** net_pcap_set_flush - to the file with what is buffered; 0 or -errno as above */
 int net_pcap_set_flush(struct net_pcap_set *s);
 
-/** net_pcap_set_pending - records that are not in a file */
-uint64_t net_pcap_set_pending(const struct net_pcap_set *s);
+/** net_pcap_set_pending - records that are not in a file; @cut: those of them that are cut */
+uint64_t net_pcap_set_pending(const struct net_pcap_set *s, uint64_t *cut);
 
 /** net_pcap_set_files - files that were begun */
 uint64_t net_pcap_set_files(const struct net_pcap_set *s);

@@ -209,12 +209,13 @@ void net_pcap_record(struct net_pcap *pc, unsigned int pair, const struct virtio
 /* The writer gives up: what it had taken and not written is lost, too. */
 static void pcap_fail(struct net_pcap *pc)
 {
-	uint64_t n = net_pcap_set_pending(pc->set);
+	uint64_t cut, n = net_pcap_set_pending(pc->set, &cut);
 
 	if (pc->failed)
 		return;
 	store_once(&pc->failed, true);
 	net_count(&pc->stat_captured, -n);
+	net_count(&pc->stat_cut, -cut);
 	net_count(&pc->stat_lost, n);
 }
 

@@ -41,10 +41,15 @@ static struct {
 	typeof(&pcap_dump_close) dump_close;
 } lib;
 
+/**
+ * struct pcap_file - one of the set
+ * @created: there was none of that name
+ * @begun:   it has a header, so it is a capture, if one without records
+ */
 struct pcap_file {
 	char *path;
 	int fd;
-	bool created;
+	bool created, begun;
 };
 
 /**
@@ -54,7 +59,8 @@ struct pcap_file {
  * @f:	      stdio's of file[cur], on a descriptor of its own
  * @buf:      PCAP_BUFFER bytes, @f's
  * @whole:    length of file[cur], all of it records
- * @buffered: bytes, and @nbuffered records, that are not in it yet
+ * @buffered: bytes, and @nbuffered records, that are not in it yet; @ncut of them are cut
+ * @started:  all files are this capture's; what was in them before is gone
  * @begun:    how often a file was begun
  * @error:    -errno that ended the capture
  */
@@ -68,9 +74,10 @@ struct net_pcap_set {
 	FILE *f;
 	pcap_dumper_t *dump;
 	char *buf;
+	bool started;
 	uint64_t whole;
 	size_t buffered;
-	uint64_t nbuffered, begun;
+	uint64_t nbuffered, ncut, begun;
 	int error;
 };
 
@@ -209,6 +216,7 @@ int net_pcap_set_flush(struct net_pcap_set *s)
 	s->whole += s->buffered;
 	s->buffered = 0;
 	s->nbuffered = 0;
+	s->ncut = 0;
 	return 0;
 }
 
@@ -230,6 +238,7 @@ static int set_begin_file(struct net_pcap_set *s, unsigned int i)
 	set_end_file(s);
 	s->cur = i;
 	s->whole = 0;
+	pf->begun = false;
 	if (ftruncate(pf->fd, 0) || lseek(pf->fd, 0, SEEK_SET) < 0)
 		return set_fail(s, -errno);
 	/* The lock lives as long as pf->fd. */
@@ -246,15 +255,19 @@ static int set_begin_file(struct net_pcap_set *s, unsigned int i)
 	s->dump = lib.dump_fopen(s->dead, s->f);
 	if (!s->dump)
 		return set_fail(s, -ENOMEM);
-	s->begun++;
 	s->buffered = PCAP_HDR_LEN;
-	return net_pcap_set_flush(s);
+	if (net_pcap_set_flush(s))
+		return s->error;
+	pf->begun = true;
+	store_once(&s->begun, s->begun + 1);
+	return 0;
 }
 
 int net_pcap_set_start(struct net_pcap_set *s)
 {
 	unsigned int i;
 
+	s->started = true;
 	/* What an earlier capture has left in the others would be taken for a part of this one. */
 	for (i = 1; i < s->nfiles; i++)
 		if (ftruncate(s->file[i].fd, 0)) {
@@ -292,11 +305,13 @@ int net_pcap_set_write(struct net_pcap_set *s, uint64_t ns, const uint8_t *frame
 	lib.dump((u_char *)s->dump, &ph, frame);
 	s->buffered += need;
 	s->nbuffered++;
+	s->ncut += caplen < len;
 	return 0;
 }
 
-uint64_t net_pcap_set_pending(const struct net_pcap_set *s)
+uint64_t net_pcap_set_pending(const struct net_pcap_set *s, uint64_t *cut)
 {
+	*cut = s->ncut;
 	return s->nbuffered;
 }
 
@@ -305,7 +320,7 @@ uint64_t net_pcap_set_files(const struct net_pcap_set *s)
 	return load_once(&s->begun);
 }
 
-/* A file that was never begun is not one of this capture's. */
+/* A file that could not be begun, or never was, is not one of this capture's. */
 void net_pcap_set_close(struct net_pcap_set *s)
 {
 	unsigned int i;
@@ -314,7 +329,7 @@ void net_pcap_set_close(struct net_pcap_set *s)
 	for (i = 0; i < s->nfiles; i++) {
 		struct pcap_file *pf = &s->file[i];
 
-		if (pf->fd >= 0 && i >= s->begun && (pf->created || s->begun))
+		if (pf->fd >= 0 && !pf->begun && (pf->created || s->started))
 			unlink(pf->path);
 		if (pf->fd >= 0)
 			close(pf->fd);

@@ -11,6 +11,11 @@
  * Threads: open, start, stats and close from set-up threads, record from the pairs' threads, one
  * for each ring. The writer sleeps while nothing comes, and then for as long as the oldest record
  * may wait, or until a ring fills up: so a frame costs a wake-up now and then, not one each.
+ *
+ * Order: a record is written when no older one can come any more. A ring whose thread is not in the
+ * middle of a frame can only get younger ones than now, another one younger ones than its last. So
+ * records wait only for a thread that was interrupted there; and not even for that when a ring is
+ * filling up.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,43 +29,12 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "net.h"
+#include "net_pcap.h"
 
 #define PCAP_RING_LEN (8u << 20) /* default; touched only as far as the writer falls behind */
 #define PCAP_LAG_MS   200	 /* a record's way to the file, at most */
-#define PCAP_HOLD_NS  20000000	 /* other rings may still get older ones for so long */
+#define PCAP_HELD_MS  1		 /* for a thread in the middle of a frame, if there is no time */
 #define PCAP_SYNC_MS  1000
-#define PCAP_SKIP     UINT32_MAX /* as caplen: the ring goes on at its start */
-
-/**
- * struct pcap_rec - a frame in a ring, in one piece
- * @caplen: bytes that follow
- * @len:    of the frame
- */
-struct pcap_rec {
-	uint64_t ns; /* CLOCK_REALTIME */
-	uint32_t caplen, len;
-	uint32_t csum_start, csum_offset;
-	uint64_t csum; /* open */
-	uint8_t data[];
-};
-
-_Static_assert(sizeof(struct pcap_rec) == 32, "a power of two: rings are cut into units of it");
-
-/**
- * struct pcap_ring - of one pair; positions count bytes since the start and never wrap
- * @head: end of what is in it; release by the pair's thread, acquire by the writer
- * @seen: the last @tail that the pair's thread saw
- * @tail: start of what is in it; release by the writer, acquire by the pair's thread
- * @end:  the head up to which the writer takes in this round
- */
-struct pcap_ring {
-	uint8_t *data __attribute__((aligned(CACHE_LINE)));
-	uint64_t head, seen;
-	uint64_t stat_frames, stat_dropped, stat_lost;
-	uint64_t tail __attribute__((aligned(CACHE_LINE)));
-	uint64_t end;
-};
 
 /* What the writer wants to be woken for. */
 enum { PCAP_WAKE_NONE, PCAP_WAKE_FULL, PCAP_WAKE_ANY };
@@ -68,7 +42,7 @@ enum { PCAP_WAKE_NONE, PCAP_WAKE_FULL, PCAP_WAKE_ANY };
 struct net_pcap {
 	struct net_pcap_set *set;
 	char *path;
-	uint32_t snap, ring_len;
+	uint32_t snap;
 	bool whole; /* the filter is to see all of a frame, whatever is recorded of it */
 	unsigned int nrings;
 	struct pcap_ring *ring;
@@ -89,6 +63,7 @@ int net_pcap_open(const struct net_cfg *cfg, unsigned int pairs, struct net_pcap
 		  struct err *err)
 {
 	size_t size = pairs * sizeof(struct pcap_ring);
+	uint32_t ring_len = PCAP_RING_LEN;
 	pthread_condattr_t attr;
 	struct net_pcap *pc;
 	unsigned int i;
@@ -104,10 +79,9 @@ int net_pcap_open(const struct net_cfg *cfg, unsigned int pairs, struct net_pcap
 	pthread_condattr_destroy(&attr);
 	pc->snap = cfg->pcap_snap ? cfg->pcap_snap : NET_FRAME_MAX;
 	pc->whole = cfg->filter;
-	pc->ring_len = PCAP_RING_LEN;
 	if (cfg->pcap_buffer)
-		for (pc->ring_len = 1; pc->ring_len < cfg->pcap_buffer;)
-			pc->ring_len *= 2;
+		for (ring_len = 1; ring_len < cfg->pcap_buffer;)
+			ring_len *= 2;
 	pc->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	pc->path = strdup(cfg->pcap);
 	pc->ring = aligned_alloc(CACHE_LINE, size);
@@ -115,11 +89,9 @@ int net_pcap_open(const struct net_cfg *cfg, unsigned int pairs, struct net_pcap
 		memset(pc->ring, 0, size);
 		pc->nrings = pairs;
 	}
-	for (i = 0; i < pc->nrings; i++) {
-		pc->ring[i].data = malloc(pc->ring_len);
-		if (!pc->ring[i].data)
+	for (i = 0; i < pc->nrings; i++)
+		if (pcap_ring_init(&pc->ring[i], ring_len))
 			break;
-	}
 	if (!pc->path || !pc->ring || i < pairs || pc->wake_fd < 0) {
 		ret = err_set(err, -ENOMEM, "--net pcap: out of memory");
 		goto fail;
@@ -140,68 +112,31 @@ fail:
  * The head that was just stored comes before the look at what the writer wants; the full barrier
  * pairs with pcap_sleep()'s, which says what it wants before it looks at the heads.
  */
-static void pcap_wake(struct net_pcap *pc, bool full)
+static void pcap_wake(struct net_pcap *pc, struct pcap_ring *r)
 {
 	uint32_t want;
 
 	full_barrier();
 	want = load_once(&pc->want);
-	if (want == PCAP_WAKE_NONE || (want == PCAP_WAKE_FULL && !full))
+	if (want == PCAP_WAKE_NONE || (want == PCAP_WAKE_FULL && !pcap_ring_past_mark(r)))
 		return;
 	if (__atomic_exchange_n(&pc->want, PCAP_WAKE_NONE, __ATOMIC_RELAXED) != PCAP_WAKE_NONE)
 		eventfd_write(pc->wake_fd, 1);
-}
-
-/* Room for @need bytes in one piece at *@pos, or NULL. */
-static struct pcap_rec *ring_reserve(struct net_pcap *pc, struct pcap_ring *r, uint32_t need,
-				     uint64_t *pos)
-{
-	uint32_t at = r->head & (pc->ring_len - 1), skip = 0;
-
-	if (at + need > pc->ring_len)
-		skip = pc->ring_len - at;
-	if (r->head + skip + need - r->seen > pc->ring_len) {
-		r->seen = load_acquire(&r->tail); /* pairs with pcap_take()'s release */
-		if (r->head + skip + need - r->seen > pc->ring_len)
-			return NULL;
-	}
-	if (skip)
-		((struct pcap_rec *)(r->data + at))->caplen = PCAP_SKIP;
-	*pos = r->head + skip;
-	return (struct pcap_rec *)(r->data + (*pos & (pc->ring_len - 1)));
 }
 
 void net_pcap_record(struct net_pcap *pc, unsigned int pair, const struct virtio_net_hdr_v1 *hdr,
 		     const struct iovec *iov, unsigned int n, uint32_t len)
 {
 	uint32_t caplen = pc->whole ? len : MIN(len, pc->snap);
-	/* So that what is left of the ring has room for the mark to skip it. */
-	uint32_t need = ALIGN_UP(sizeof(struct pcap_rec) + caplen, sizeof(struct pcap_rec));
 	struct pcap_ring *r = &pc->ring[pair];
-	struct pcap_rec *rec;
-	struct timespec now;
-	uint64_t pos;
 
 	net_count(&r->stat_frames, 1);
-	if (load_once(&pc->failed)) {
+	if (load_once(&pc->failed))
 		net_count(&r->stat_lost, 1);
-		return;
-	}
-	rec = ring_reserve(pc, r, need, &pos);
-	if (!rec) {
+	else if (pcap_ring_put(r, hdr, iov, n, len, caplen))
+		pcap_wake(pc, r);
+	else
 		net_count(&r->stat_dropped, 1);
-		return;
-	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	rec->ns = now.tv_sec * 1000000000ull + now.tv_nsec;
-	rec->len = len;
-	rec->caplen = caplen;
-	rec->csum = hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	rec->csum_start = hdr->csum_start;
-	rec->csum_offset = hdr->csum_offset;
-	net_iov_read(iov, n, 0, rec->data, caplen);
-	store_release(&r->head, pos + need); /* pairs with pcap_drain()'s acquire */
-	pcap_wake(pc, pos + need - r->seen >= pc->ring_len / 4);
 }
 
 /* --- the writer's side */
@@ -219,23 +154,8 @@ static void pcap_fail(struct net_pcap *pc)
 	net_count(&pc->stat_lost, n);
 }
 
-/* The oldest record of a ring, or NULL. */
-static struct pcap_rec *pcap_peek(struct net_pcap *pc, struct pcap_ring *r)
-{
-	uint32_t at = r->tail & (pc->ring_len - 1);
-	struct pcap_rec *rec = (struct pcap_rec *)(r->data + at);
-
-	if (r->tail == r->end)
-		return NULL;
-	if (rec->caplen != PCAP_SKIP)
-		return rec;
-	store_release(&r->tail, r->tail + pc->ring_len - at); /* as in pcap_take() */
-	return (struct pcap_rec *)r->data;
-}
-
 static void pcap_take(struct net_pcap *pc, struct pcap_ring *r, struct pcap_rec *rec)
 {
-	uint32_t need = ALIGN_UP(sizeof(*rec) + rec->caplen, sizeof(*rec));
 	uint32_t caplen = MIN(rec->caplen, pc->snap);
 
 	if (rec->csum && rec->caplen == rec->len)
@@ -251,40 +171,67 @@ static void pcap_take(struct net_pcap *pc, struct pcap_ring *r, struct pcap_rec 
 		net_count(&pc->stat_captured, 1);
 		net_count(&pc->stat_cut, caplen < rec->len);
 	}
-	store_release(&r->tail, r->tail + need); /* pairs with ring_reserve()'s acquire */
+	pcap_ring_take(r, rec);
+}
+
+/* Begin a round. From the stamp that is returned on, an older record may still come. */
+static uint64_t pcap_look(struct net_pcap *pc)
+{
+	uint64_t now = pcap_now(), until = UINT64_MAX, idle;
+	unsigned int i;
+
+	full_barrier(); /* pairs with pcap_ring_put()'s */
+	for (i = 0; i < pc->nrings; i++) {
+		idle = pcap_ring_look(&pc->ring[i], now);
+		until = MIN(until, idle);
+	}
+	return until;
+}
+
+/* Is a ring past its mark, or so far below that the next frame may bring it there? */
+static bool pcap_filling(const struct net_pcap *pc, bool nearly)
+{
+	unsigned int i;
+
+	for (i = 0; i < pc->nrings; i++)
+		if (pc->ring[i].end - pc->ring[i].tail >= pcap_ring_mark(&pc->ring[i]) >> nearly)
+			return true;
+	return false;
 }
 
 /*
- * Write what is there now, in the order of its stamps. With several rings a young record is left,
- * if @hold: one with an older stamp may be on its way into another ring.
+ * Write what is there now, in the order of its stamps. With @hold those are left that an older one
+ * may still come before, unless a ring is filling up; true: there are such.
  */
-static void pcap_drain(struct net_pcap *pc, bool hold)
+static bool pcap_drain(struct net_pcap *pc, bool hold)
 {
+	uint64_t until = pcap_look(pc), now = pcap_now();
 	struct pcap_rec *rec, *oldest;
 	struct pcap_ring *from = NULL;
-	struct timespec ts;
-	uint64_t now;
+	bool filling = false;
 	unsigned int i;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	now = ts.tv_sec * 1000000000ull + ts.tv_nsec;
-	for (i = 0; i < pc->nrings; i++)
-		pc->ring[i].end = load_acquire(&pc->ring[i].head);
 	for (;;) {
 		for (i = 0, oldest = NULL; i < pc->nrings; i++) {
-			rec = pcap_peek(pc, &pc->ring[i]);
+			rec = pcap_ring_peek(&pc->ring[i]);
 			if (rec && (!oldest || rec->ns < oldest->ns)) {
 				oldest = rec;
 				from = &pc->ring[i];
 			}
 		}
-		/* One from the future, of a clock that was set back, waits for nothing. */
-		if (!oldest || (hold && oldest->ns <= now && now - oldest->ns < PCAP_HOLD_NS))
+		if (!oldest)
 			break;
+		/* One from the future, of a clock that was set back, waits for nothing. */
+		if (hold && oldest->ns >= until && oldest->ns <= now) {
+			filling = pcap_filling(pc, filling);
+			if (!filling)
+				break;
+		}
 		pcap_take(pc, from, oldest);
 	}
 	if (net_pcap_set_flush(pc->set))
 		pcap_fail(pc);
+	return oldest != NULL;
 }
 
 static bool pcap_ready(struct net_pcap *pc, uint32_t want)
@@ -294,9 +241,9 @@ static bool pcap_ready(struct net_pcap *pc, uint32_t want)
 	if (load_acquire(&pc->stop) || load_acquire(&pc->sync) != pc->synced)
 		return true;
 	for (i = 0; i < pc->nrings; i++) {
-		uint64_t used = load_acquire(&pc->ring[i].head) - pc->ring[i].tail;
+		uint64_t used = pcap_ring_used(&pc->ring[i]);
 
-		if (want == PCAP_WAKE_ANY ? used > 0 : used >= pc->ring_len / 4)
+		if (want == PCAP_WAKE_ANY ? used > 0 : used >= pcap_ring_mark(&pc->ring[i]))
 			return true;
 	}
 	return false;
@@ -327,16 +274,20 @@ static void *pcap_thread(void *arg)
 	for (;;) {
 		stop = load_acquire(&pc->stop);
 		sync = load_acquire(&pc->sync); /* pairs with pcap_sync()'s release */
-		pcap_drain(pc, pc->nrings > 1 && !stop && sync == pc->synced);
+		if (pcap_drain(pc, pc->nrings > 1 && !stop) && sync != pc->synced) {
+			poll(NULL, 0, PCAP_HELD_MS);
+			pcap_drain(pc, false);
+		}
 		pthread_mutex_lock(&pc->lock);
 		pc->synced = sync;
 		pthread_cond_broadcast(&pc->cond);
 		pthread_mutex_unlock(&pc->lock);
 		if (stop)
-			return NULL;
+			break;
 		pcap_sleep(pc, PCAP_WAKE_ANY, -1);
 		pcap_sleep(pc, PCAP_WAKE_FULL, PCAP_LAG_MS);
 	}
+	return NULL;
 }
 
 /* --- from outside */
@@ -381,16 +332,18 @@ struct pcap_sum {
 
 static struct pcap_sum pcap_sum(struct net_pcap *pc)
 {
-	struct pcap_sum s = { .captured = load_once(&pc->stat_captured),
-			      .filtered = load_once(&pc->stat_filtered),
-			      .cut = load_once(&pc->stat_cut),
-			      .lost = load_once(&pc->stat_lost) };
+	struct pcap_sum s = { 0 };
 	unsigned int i;
 
+	/* Against the order in which they are counted, so that no part is more than the whole. */
+	s.cut = load_acquire(&pc->stat_cut);
+	s.captured = load_acquire(&pc->stat_captured);
+	s.filtered = load_acquire(&pc->stat_filtered);
+	s.lost = load_acquire(&pc->stat_lost);
 	for (i = 0; i < pc->nrings; i++) {
-		s.frames += load_once(&pc->ring[i].stat_frames);
-		s.dropped += load_once(&pc->ring[i].stat_dropped);
-		s.lost += load_once(&pc->ring[i].stat_lost);
+		s.dropped += load_acquire(&pc->ring[i].stat_dropped);
+		s.lost += load_acquire(&pc->ring[i].stat_lost);
+		s.frames += load_acquire(&pc->ring[i].stat_frames);
 	}
 	return s;
 }
@@ -410,6 +363,15 @@ void net_pcap_stats(struct net_pcap *pc, FILE *out)
 		net_pcap_set_files(pc->set));
 }
 
+/* Not only when something is missing: that nothing is, is worth knowing. */
+static void pcap_tell(const struct net_pcap *pc, const struct pcap_sum *s, const char *more)
+{
+	log_notice("--net pcap=%s: %" PRIu64 " frames: %" PRIu64 " captured (%" PRIu64
+		   " cut), %" PRIu64 " filtered, %" PRIu64 " dropped, %" PRIu64 " lost%s",
+		   pc->path, s->frames, s->captured, s->cut, s->filtered, s->dropped, s->lost,
+		   more);
+}
+
 void net_pcap_close(struct net_pcap *pc)
 {
 	struct pcap_sum s;
@@ -420,15 +382,12 @@ void net_pcap_close(struct net_pcap *pc)
 		eventfd_write(pc->wake_fd, 1);
 		pthread_join(pc->thread, NULL);
 		s = pcap_sum(pc);
-		/* Not only when something is missing: that nothing is, is worth knowing. */
-		log_notice("--net pcap=%s: %" PRIu64 " frames: %" PRIu64 " captured (%" PRIu64
-			   " cut), %" PRIu64 " filtered, %" PRIu64 " dropped, %" PRIu64 " lost",
-			   pc->path, s.frames, s.captured, s.cut, s.filtered, s.dropped, s.lost);
+		pcap_tell(pc, &s, "");
 	}
 	if (pc->set)
 		net_pcap_set_close(pc->set);
 	for (i = 0; i < pc->nrings; i++)
-		free(pc->ring[i].data);
+		pcap_ring_fini(&pc->ring[i]);
 	if (pc->wake_fd >= 0)
 		close(pc->wake_fd);
 	pthread_cond_destroy(&pc->cond);

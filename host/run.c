@@ -14,6 +14,7 @@
 
 #include "cmd.h"
 #include "console.h"
+#include "last_words.h"
 #include "log.h"
 #include "loop.h"
 #include "monitor.h"
@@ -276,6 +277,7 @@ static int run_setup(struct run *r, const struct accel_ops *accel, struct err *e
 static void run_on_alarm(int sig)
 {
 	term_restore();
+	last_words_say();
 	_exit(128 + SIGINT);
 }
 

@@ -28,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "last_words.h"
 #include "log.h"
 #include "net_pcap.h"
 
@@ -35,11 +36,13 @@
 #define PCAP_LAG_MS   200	 /* a record's way to the file, at most */
 #define PCAP_HELD_MS  1		 /* for a thread in the middle of a frame, if there is no time */
 #define PCAP_SYNC_MS  1000
+#define PCAP_LAST_MS  500 /* for what is left when lodge ends in a hurry */
 
 /* What the writer wants to be woken for. */
 enum { PCAP_WAKE_NONE, PCAP_WAKE_FULL, PCAP_WAKE_ANY };
 
 struct net_pcap {
+	struct last_words last;
 	struct net_pcap_set *set;
 	char *path;
 	uint32_t snap;
@@ -47,6 +50,7 @@ struct net_pcap {
 	unsigned int nrings;
 	struct pcap_ring *ring;
 	bool started;
+	bool done; /* release by the writer at its end, acquire by pcap_last_words() */
 	pthread_t thread;
 	int wake_fd;
 	bool stop;	 /* release by close, acquire by the writer */
@@ -58,6 +62,8 @@ struct net_pcap {
 	pthread_cond_t cond;
 	uint64_t stat_captured, stat_filtered, stat_cut, stat_lost; /* the writer's */
 };
+
+static void pcap_last_words(struct last_words *w);
 
 int net_pcap_open(const struct net_cfg *cfg, unsigned int pairs, struct net_pcap **out,
 		  struct err *err)
@@ -77,6 +83,8 @@ int net_pcap_open(const struct net_cfg *cfg, unsigned int pairs, struct net_pcap
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&pc->cond, &attr);
 	pthread_condattr_destroy(&attr);
+	pc->last.say = pcap_last_words;
+	last_words_add(&pc->last);
 	pc->snap = cfg->pcap_snap ? cfg->pcap_snap : NET_FRAME_MAX;
 	pc->whole = cfg->filter;
 	if (cfg->pcap_buffer)
@@ -287,6 +295,7 @@ static void *pcap_thread(void *arg)
 		pcap_sleep(pc, PCAP_WAKE_ANY, -1);
 		pcap_sleep(pc, PCAP_WAKE_FULL, PCAP_LAG_MS);
 	}
+	store_release(&pc->done, true); /* pairs with pcap_last_words()'s acquire */
 	return NULL;
 }
 
@@ -372,6 +381,32 @@ static void pcap_tell(const struct net_pcap *pc, const struct pcap_sum *s, const
 		   more);
 }
 
+/* The writer may be stuck for good. Numbers and names are all that is formatted here. */
+static void pcap_last_words(struct last_words *w)
+{
+	struct net_pcap *pc = container_of(w, struct net_pcap, last);
+	uint64_t pending, cut, left;
+	unsigned int ms;
+	char more[80] = "";
+	struct pcap_sum s;
+
+	if (!load_acquire(&pc->started))
+		return;
+	store_release(&pc->stop, true); /* pairs with the writer's acquire */
+	eventfd_write(pc->wake_fd, 1);
+	for (ms = 0; ms < PCAP_LAST_MS && !load_acquire(&pc->done); ms += 10)
+		poll(NULL, 0, 10);
+	s = pcap_sum(pc);
+	pending = net_pcap_set_pending(pc->set, &cut);
+	s.captured -= pending;
+	s.cut -= cut;
+	left = s.frames - s.captured - s.filtered - s.dropped - s.lost;
+	if (left)
+		snprintf(more, sizeof(more),
+			 ", %" PRIu64 " not written, as lodge did not wait for the disk", left);
+	pcap_tell(pc, &s, more);
+}
+
 void net_pcap_close(struct net_pcap *pc)
 {
 	struct pcap_sum s;
@@ -384,6 +419,7 @@ void net_pcap_close(struct net_pcap *pc)
 		s = pcap_sum(pc);
 		pcap_tell(pc, &s, "");
 	}
+	last_words_remove(&pc->last);
 	if (pc->set)
 		net_pcap_set_close(pc->set);
 	for (i = 0; i < pc->nrings; i++)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -17,6 +18,9 @@
 #include "accel.h"
 #include "doctor.h"
 #include "util.h"
+
+#include "lite/abi/lodge.h"
+#include "lite/abi/ring_policy.h"
 
 /* Does the file's .modinfo say that it was built for this release? */
 static bool lite_module_fits(const char *path, const char *release)
@@ -118,7 +122,7 @@ static bool lite_cpu_has(const char *name, const char *flag)
 
 /*
  * What lodge.ko would refuse when it is loaded, as far as it can be seen from here. The module asks
- * the processor and decides; its list is refusal() in lite/linux/area.c.
+ * the processor and decides; its list is refusal() in lite/linux/policy.c.
  */
 static void lite_refusals(void)
 {
@@ -138,12 +142,6 @@ static void lite_refusals(void)
 		  "fred=off on the kernel's command line" },
 		{ "flags", "lass", false, "LASS may be on",
 		  "clearcpuid=lass on the kernel's command line" },
-		{ "bugs", "cpu_meltdown", false,
-		  "the processor has Meltdown: a guest's users could read its kernel",
-		  "insmod lodge.ko allow_unisolated=1, if you trust the guests" },
-		{ "flags", "ibrs_enhanced", false,
-		  "enhanced IBRS does not keep ring 1 from steering the host's branches",
-		  "insmod lodge.ko allow_unisolated=1, if you trust the guests" },
 	};
 	char type[16], guest[16];
 	unsigned int i;
@@ -160,6 +158,44 @@ static void lite_refusals(void)
 		say(NOTE, "refused", "%s", list[i].what);
 		mend(list[i].how);
 	}
+}
+
+/* Of the module that is loaded, or 0. */
+static unsigned int lite_ring_now(void)
+{
+	struct lodge_info info = { 0 };
+	int fd = open(LODGE_DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	if (ioctl(fd, LODGE_INFO, &info) < 0)
+		info.ring = 0;
+	close(fd);
+	return info.ring;
+}
+
+/* In which ring guests' kernels run, or would; and why, by what the module goes by. */
+static void lite_ring(void)
+{
+	struct ring_host host = {
+		.meltdown = lite_cpu_has("bugs", "cpu_meltdown"),
+		.eibrs = lite_cpu_has("flags", "ibrs_enhanced"),
+	};
+	unsigned int now = lite_ring_now(), ring;
+	enum ring_policy policy = RING_AUTO;
+	char param[8], trusted[8];
+	const char *why;
+
+	if (doctor_read("/sys/module/lodge/parameters/ring", param, sizeof(param)))
+		policy = *param == '1' ? RING_1 : *param == '3' ? RING_3 : RING_AUTO;
+	doctor_read("/sys/module/lodge/parameters/allow_unisolated", trusted, sizeof(trusted));
+	host.trusted = *trusted == 'Y';
+	ring = ring_choose(policy, &host, &why);
+	/* Whoever reads the processor otherwise than we do: the module's word counts. */
+	if (now && now != ring)
+		why = "says the module; its line in the kernel's log has the reason";
+	say(OK, "ring", "guests' kernels %s in ring %u: %s", now ? "run" : "would run",
+	    now ? now : ring, why);
 }
 
 /* Lite guests share the kernel's address space, so what it does against leaks counts twice. */
@@ -192,6 +228,7 @@ bool doctor_lite(void)
 	lite_module(loaded);
 	if (!loaded)
 		lite_refusals();
+	lite_ring();
 	say(OK, "paging", "%d levels", lite_cpu_has("flags", "la57") ? 5 : 4);
 	lite_mitigations();
 	return !ret;

@@ -68,6 +68,7 @@ LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_queue mmu_update
 LITE_LINKS_lite_mmu := $(LITE_MMU)
 LITE_LINKS_lite_mmu_random := $(LITE_MMU)
 LITE_LINKS_lite_mmu_smp := $(LITE_MMU)
+LITE_LINKS_lite_ring3 := $(LITE_MMU)
 LITE_TRAP := $(patsubst %,core/%,trap iret emul msr cpuid)
 LINKS_lite_trap := -
 LITE_LINKS_lite_trap := $(LITE_TRAP)

@@ -44,7 +44,8 @@ lab_run() {
 	lr_log=$(mktemp)
 	for lr_try in first second; do
 		lr_status=0
-		tools/lab/lab --env "LODGE_TEST_FULL=${LODGE_TEST_FULL-}" "$@" -- \
+		tools/lab/lab --env "LODGE_TEST_FULL=${LODGE_TEST_FULL-}" \
+			--env "LODGE_RING=${LODGE_RING-}" "$@" -- \
 			sh "/lodge/selftests/lab/$(basename "$0")" "$accel" >"$lr_log" 2>&1 ||
 			lr_status=$?
 		if [ $lr_try = second ] || ! grep -q '^lab: not finished after' "$lr_log"; then
@@ -107,9 +108,14 @@ mode_case() {
 	fi
 }
 
+# With LODGE_RING set outside, guests' kernels are in that ring.
+lite_insmod() {
+	insmod /lodge/modules/lodge.ko ${LODGE_RING:+ring=$LODGE_RING}
+}
+
 # The group is the one that may open /dev/kvm, so that one user of the lab has both.
 lite_load() {
-	insmod /lodge/modules/lodge.ko || exit 1
+	lite_insmod || exit 1
 	wait_for 10 test -c /dev/lodge
 	chgrp kvm /dev/lodge
 	chmod 660 /dev/lodge

@@ -57,6 +57,10 @@ u64 env_tsc(void)
 	return fake_tsc;
 }
 
+void env_pkru_open(void)
+{
+}
+
 void env_vcpu_kick(struct lite_vcpu *v)
 {
 	kicked = v;

@@ -40,6 +40,13 @@ u64 env_tsc(void);
 /** env_cpuid - the processor's own answer, @out: eax ebx ecx edx */
 void env_cpuid(u32 leaf, u32 sub, u32 out[4]);
 
+/**
+ * env_pkru_open - light only, after a fault by protection keys: PKRU denies nothing any more
+ *
+ * In the full tier PKRU is the host's, and so it is when the guest is entered from there.
+ */
+void env_pkru_open(void);
+
 /** env_vcpu_kick - @v has something to look at: wake it, or make it leave the guest. Not light */
 void env_vcpu_kick(struct lite_vcpu *v);
 

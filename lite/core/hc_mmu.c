@@ -161,14 +161,6 @@ static int page_copy(struct lite_vcpu *v, u64 to, u64 from)
 	return err;
 }
 
-static int new_user_base(struct lite_vcpu *v, u64 gfn)
-{
-	if (gfn)
-		return mmu_new_base(v, gfn, true);
-	v->uroot = 0; /* a kernel thread's */
-	return 0;
-}
-
 static int mmuext_one(struct lite_vcpu *v, const struct mmuext_op *op)
 {
 	u64 va = op->arg1.linear_addr, gfn = op->arg1.mfn;
@@ -186,7 +178,7 @@ static int mmuext_one(struct lite_vcpu *v, const struct mmuext_op *op)
 	case MMUEXT_NEW_BASEPTR:
 		return mmu_new_base(v, gfn, false);
 	case MMUEXT_NEW_USER_BASEPTR:
-		return new_user_base(v, gfn);
+		return mmu_new_base(v, gfn, true); /* 0: of a kernel thread */
 	case MMUEXT_TLB_FLUSH_LOCAL:
 		return mmu_flush(v, ~0ull);
 	case MMUEXT_TLB_FLUSH_ALL:

@@ -172,7 +172,7 @@ static int context_roots(struct lite_vcpu *v, struct lite_vcpu *to, u64 va)
 	} else {
 		to->kroot = cr[3] >> 12;
 		to->uroot = cr[1] >> 12;
-		to->root_gfn = ~0ull;
+		lite_roots_forget(to);
 		mmu_gtlb_flush(vm);
 	}
 	lite_unlock(&vm->lock);

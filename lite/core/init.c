@@ -115,7 +115,7 @@ void lite_vcpu_init(struct lite_vcpu *v, struct lite_vm *vm, u32 id)
 	v->vm = vm;
 	v->id = id;
 	v->kernel = true;
-	v->root_gfn = ~0ull;
+	lite_roots_forget(v);
 	v->r.cs = LITE_KERN_CS;
 	v->r.ss = LITE_KERN_SS;
 	v->r.rflags = RFLAGS_FIXED;
@@ -216,7 +216,7 @@ int lite_state_set(struct lite_vcpu *v, const struct lodge_state *s)
 	lite_lock(&v->vm->lock);
 	v->kroot = s->root >> 12;
 	v->uroot = s->user_root >> 12;
-	v->root_gfn = ~0ull;
+	lite_roots_forget(v);
 	mmu_gtlb_flush(v->vm);
 	lite_unlock(&v->vm->lock);
 	v->cr2 = s->cr2;

@@ -2,6 +2,8 @@
 /*
  * HYPERVISOR_iret: how the guest's kernel leaves a trap, an event or a system call.
  *
+ * Also the processor's own IRETQ, where that cannot do it itself.
+ *
  * Called by trap.c in either tier, by the vCPU's thread. Of the frame only the meaning is taken,
  * never a selector: lite_prepare() puts the ones that the guest may have, and turns a target that
  * is not canonical into a #GP at that target, in the mode that the frame leads to.
@@ -43,5 +45,30 @@ enum lite_next iret_hypercall(struct lite_vcpu *v)
 	}
 	vi_mask_set(v, !(f.rflags & FLAG_IF));
 	v->stats.hypercalls[__HYPERVISOR_iret]++;
+	return LITE_RESUME;
+}
+
+enum lite_next iret_native(struct lite_vcpu *v, bool *done)
+{
+	static const u8 iretq[] = { 0x48, 0xcf };
+	struct lite_regs *r = &v->r;
+	struct {
+		u64 rip, cs, rflags, rsp, ss;
+	} f;
+	u8 b[sizeof(iretq)];
+	int ret = mmu_read(v, b, r->rip, sizeof(b));
+
+	if (ret == -EAGAIN || ret == -EBUSY)
+		return trap_error(v, ret, "an instruction that cannot be read");
+	if (ret || memcmp(b, iretq, sizeof(b)))
+		return LITE_RESUME;
+	ret = mmu_read(v, &f, r->rsp, sizeof(f));
+	if (ret)
+		return trap_error(v, ret, "iretq from a stack that cannot be read");
+	/* Of a selector there is nothing to take: it stays where it is. */
+	r->rip = f.rip;
+	r->rsp = f.rsp;
+	r->rflags = (f.rflags & FLAGS_GUEST) | FLAGS_SET;
+	*done = true;
 	return LITE_RESUME;
 }

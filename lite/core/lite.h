@@ -133,7 +133,7 @@ enum lite_callback { /* Xen's CALLBACKTYPE_* */
 /* lite_vcpu.changed: what the world switch has to carry into its own pages before the next entry */
 #define LITE_CH_TRAPS (1 << 0) /* traps[], callback[] */
 #define LITE_CH_TLS   (1 << 1) /* tls[] */
-#define LITE_CH_ROOT  (1 << 2) /* root_pa */
+#define LITE_CH_ROOT  (1 << 2) /* root_pa, uroot_pa, kroot */
 #define LITE_CH_VI    (1 << 3) /* vi, vi_pa */
 #define LITE_CH_TIMER (1 << 4) /* deadline */
 #define LITE_CH_DEBUG (1 << 5) /* dr[], dr7 */
@@ -163,9 +163,9 @@ struct lite_vcpu {
 	bool ac;       /* ring 1 runs with EFLAGS.AC set, which lifts SMAP */
 	u32 changed;   /* LITE_CH_* */
 
-	u64 kroot, uroot; /* gfns of the guest's L4 tables */
-	u64 root_pa;	  /* the shadow root to load */
-	u64 root_gfn;	  /* whose shadow that is; ~0: to be looked up */
+	u64 kroot, uroot;	 /* gfns of the guest's L4 tables; uroot 0: none */
+	u64 root_pa, uroot_pa;	 /* the shadow roots to load; of uroot with two roots only */
+	u64 root_gfn, uroot_gfn; /* whose shadows those are; ~0: to be looked up */
 
 	struct lite_trap trap[256];
 	struct lite_trap callback[LITE_CB_MAX];
@@ -256,7 +256,8 @@ struct lite_vm {
 	u64 wall_sec; /* at tsc0 */
 	u32 wall_nsec;
 	u64 xcr0;      /* state components that the guest may use */
-	bool has_smap; /* CR4.SMAP is on */
+	bool has_smap; /* CR4.SMAP is on, and the guest's kernel is in ring 1 */
+	u8 ring;       /* of the guest's kernel: 1 or 3 (ring.h) */
 	bool dying;    /* somebody writes why; atomic */
 	bool dead;
 	char why[256];
@@ -298,6 +299,13 @@ u64 lite_deadline(const struct lite_vcpu *v);
 static inline void lite_guest_cross(struct lite_vcpu *v)
 {
 	__atomic_store_n(&v->guest_seq, v->guest_seq + 1, __ATOMIC_RELEASE);
+}
+
+/** lite_roots_forget - before the next entry mmu_root() looks */
+static inline void lite_roots_forget(struct lite_vcpu *v)
+{
+	v->root_gfn = ~0ull;
+	v->uroot_gfn = ~0ull;
 }
 
 /** lite_in_guest - @v is in the guest, or about to be; its own thread, or after a barrier */

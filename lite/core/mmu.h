@@ -45,7 +45,8 @@ struct lite_spage;
  *		that the switcher knows from the error code that the fault is the guest's own. A
  *		hint: a second fault at the same place is looked into. 0: the processor has no
  *		reserved bits. From the environment
- * @hyp_pa:	per vCPU: the PML3 page for root slot 256, from the environment (0 with 5 levels)
+ * @hyp_pa:	by role of the root, that is by view and vCPU: the PML3 page for root slot 256, from
+ *		the environment (0 with 5 levels)
  * @spare:	more pages given up: a list through their first words; the mmu takes them back
  * @unsync:	tables that are mapped writable against the guest's will, or were a moment ago
  * @unsync_seq:	guest_seq of who may still have such a mapping though it is in no table
@@ -64,7 +65,7 @@ struct lite_mmu {
 	bool cache;
 	u32 gtlb_gen; /* atomic: flushes so far, for lite_vcpu.gtlb */
 	u64 none;
-	u64 hyp_pa[LITE_VCPUS_MAX];
+	u64 hyp_pa[2 * LITE_VCPUS_MAX];
 	u64 spare;
 	struct {
 		u64 gfn;  /* the table */
@@ -89,8 +90,11 @@ void mmu_fini(struct lite_vm *vm, void (*put)(void *arg, u64 pa), void *arg);
 u32 mmu_evict(struct lite_vm *vm, u32 n);
 
 /**
- * mmu_root - make v->root_pa the shadow of v->kroot, creating it if need be; sets LITE_CH_ROOT when
- * it changed. Called before every entry; cheap when nothing changed.
+ * mmu_root - make v->root_pa the shadow of v->kroot, and with two roots v->uroot_pa that of
+ * v->uroot, creating them if need be; sets LITE_CH_ROOT when they changed
+ *
+ * Called before every entry; cheap when nothing changed. -EINVAL: the guest has no such table, or
+ * is in user mode without one.
  */
 int mmu_root(struct lite_vcpu *v);
 
@@ -118,7 +122,7 @@ int mmu_update_va(struct lite_vcpu *v, u64 va, u64 val);
 int mmu_pin(struct lite_vcpu *v, u64 gfn, unsigned int level);
 int mmu_unpin(struct lite_vcpu *v, u64 gfn);
 
-/** mmu_new_base - the guest's kernel (or, @user, user) root is now @gfn */
+/** mmu_new_base - the guest's kernel (or, @user, user) root is now @gfn; 0: no user root */
 int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user);
 
 /** mmu_flush - the guest asked for a flush: leaf tables out of sync are compared. @va: one page or

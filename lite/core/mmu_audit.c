@@ -59,6 +59,7 @@ static bool unsync_explains(struct lite_vm *vm, u32 link, u64 gfn)
 static void audit_leaf(struct audit *a, u32 index, unsigned int idx, u64 spte, const u64 *guest)
 {
 	struct lite_vm *vm = a->vm;
+	unsigned int role = vm->mmu.spage[index].role;
 	u64 e, want, extra;
 
 	if (vm->mmu.none && spte == vm->mmu.none) {
@@ -74,7 +75,7 @@ static void audit_leaf(struct audit *a, u32 index, unsigned int idx, u64 spte, c
 	if (!guest)
 		return;
 	e = mmu_load(&guest[idx]);
-	want = leaf_spte(vm, e);
+	want = leaf_spte(vm, role, e);
 	extra = spte ^ want;
 	/* The shadow may lack the right to write; it has more only for a table out of sync. */
 	if (extra == (PTE_W | PTE_D) &&
@@ -97,8 +98,9 @@ static void audit_upper(struct audit *a, u32 index, unsigned int idx, u64 spte, 
 	if (!guest)
 		return;
 	e = mmu_load(&guest[idx]);
-	child = spage_find(vm, (e & PTE_FRAME) >> 12, sp->level - 1, 0);
-	if (!(e & PTE_P) || !child || spte != (vm->mmu.spage[child].pa | upper_flags(e)))
+	child = spage_find(vm, (e & PTE_FRAME) >> 12, sp->level - 1, sp->role & ROLE_USER);
+	if (!(e & PTE_P) || !child ||
+	    spte != (vm->mmu.spage[child].pa | upper_flags(vm, sp->role, e)))
 		audit_bad(a, "upper: the guest's entry does not allow it at ", index, idx);
 }
 
@@ -115,8 +117,7 @@ static void audit_table(struct audit *a, u32 index)
 		guest = f->pa ? lite_ptr(vm, f->pa) : NULL;
 	for (idx = 0; idx < 512; idx++) {
 		if (root_hole(sp->level, idx)) {
-			hyp = vm->mmu.hyp_pa[sp->role];
-			hyp = idx == ROOT_HOLE_FIRST && hyp ? hyp | 0x63 : 0;
+			hyp = idx == ROOT_HOLE_FIRST ? root_hole_entry(vm, sp->role) : 0;
 			if (t[idx] != hyp)
 				audit_bad(a, "root: the hypervisor's entry at ", index, idx);
 			continue;
@@ -145,8 +146,10 @@ static void audit_parents(struct audit *a, u32 index)
 		struct lite_spage *p = &m->spage[id >> 9];
 		struct mmu_link *l;
 
-		if (id >> 9 >= m->spages_max || !p->in_use || p->level != sp->level + 1) {
-			audit_bad(a, "parent is not a page of the next level: of ", index, 0);
+		if (id >> 9 >= m->spages_max || !p->in_use || p->level != sp->level + 1 ||
+		    (p->role ^ sp->role) & ROLE_USER) {
+			audit_bad(a, "parent is not of the next level, or of another view: of ",
+				  index, 0);
 			return;
 		}
 		l = (struct mmu_link *)lite_ptr(a->vm, p->links) + (id & 511);
@@ -170,8 +173,9 @@ static void audit_key(struct audit *a, u32 index)
 	struct lite_mmu *m = &vm->mmu;
 	struct lite_spage *sp = &m->spage[index];
 
-	if (sp->level < 1 || sp->level > 4 || (sp->level < 4 && sp->role) ||
-	    sp->role >= LITE_VCPUS_MAX || !sp->pa || !sp->links != (sp->level == 1))
+	if (sp->level < 1 || sp->level > 4 || (sp->level < 4 && sp->role % ROLE_USER) ||
+	    sp->role >= 2 * ROLE_USER || (sp->role & ROLE_USER && !ring_two_roots(vm)) || !sp->pa ||
+	    !sp->links != (sp->level == 1))
 		audit_bad(a, "key or pages of ", index, 0);
 	else if (spage_find(vm, sp->gfn, sp->level, sp->role) != index)
 		audit_bad(a, "not found by its key: ", index, 0);

@@ -16,7 +16,7 @@
 #define FAULT_TRIES 8
 #define PREFILL	    128u /* entries, aligned: 16 cache lines of the guest's table */
 
-u64 leaf_spte(struct lite_vm *vm, u64 e)
+u64 leaf_spte(struct lite_vm *vm, unsigned int role, u64 e)
 {
 	struct lite_slot *slot;
 	struct lite_frame *f;
@@ -30,7 +30,7 @@ u64 leaf_spte(struct lite_vm *vm, u64 e)
 	spte = mmu_load(&f->pa);
 	if (!spte)
 		return 0;
-	spte |= PTE_P | PTE_A | (e & (PTE_U | PTE_NX));
+	spte |= PTE_P | PTE_A | (e & (PTE_U | PTE_NX)) | view_flags(vm, role);
 	/* Not before the guest's entry is dirty: the processor marks only ours. */
 	if ((e & PTE_W) && (e & PTE_D) && !slot->readonly)
 		spte |= PTE_W | PTE_D;
@@ -41,14 +41,14 @@ u64 leaf_spte(struct lite_vm *vm, u64 e)
 static u32 build_path(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 {
 	struct lite_vm *vm = v->vm;
-	u32 parent = spage_get(v, w->gfn[4], 4, v->id);
-	unsigned int level;
+	unsigned int role = mmu_view(v), level;
+	u32 parent = spage_get(v, w->gfn[4], 4, role | v->id);
 
 	for (level = 4; level > 1; level--) {
 		unsigned int idx = mmu_index(va, level);
 		u64 *t = spage_table(vm, &vm->mmu.spage[parent]);
-		u64 flags = upper_flags(w->e[level]);
-		u32 child = spage_find(vm, w->gfn[level - 1], level - 1, 0);
+		u64 flags = upper_flags(vm, role, w->e[level]);
+		u32 child = spage_find(vm, w->gfn[level - 1], level - 1, role);
 
 		if (t[idx] && child && (t[idx] & PTE_FRAME) == vm->mmu.spage[child].pa) {
 			mmu_store(&t[idx], vm->mmu.spage[child].pa | flags);
@@ -56,7 +56,7 @@ static u32 build_path(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 		} else {
 			/* First, as it may release shadow pages of the levels below. */
 			spage_unlink(vm, parent, idx);
-			child = spage_get(v, w->gfn[level - 1], level - 1, 0);
+			child = spage_get(v, w->gfn[level - 1], level - 1, role);
 			spage_link(vm, parent, idx, child, flags);
 		}
 		parent = child;
@@ -76,7 +76,7 @@ static void prefill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *
 
 		if (t[i] && t[i] != vm->mmu.none)
 			continue;
-		spte = leaf_shadow(vm, mmu_load(&guest[i]));
+		spte = leaf_shadow(vm, vm->mmu.spage[leaf].role, mmu_load(&guest[i]));
 		if (spte == t[i])
 			continue;
 		spage_set_leaf(vm, leaf, i, spte);
@@ -87,7 +87,7 @@ static void prefill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *
 /* The guest has nothing at @w's leaf, nor at its neighbours, often: those faults need no exit. */
 static void note_absent(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 {
-	u32 leaf = v->vm->mmu.none ? spage_find(v->vm, w->gfn[1], 1, 0) : 0;
+	u32 leaf = v->vm->mmu.none ? spage_find(v->vm, w->gfn[1], 1, mmu_view(v)) : 0;
 
 	if (leaf)
 		prefill(v, leaf, mmu_index(va, 1), w->ep[1]);
@@ -109,13 +109,14 @@ static bool may_access(const struct lite_vcpu *v, const struct mmu_walk *w, u64 
 {
 	u64 all = w->e[4] & w->e[3] & w->e[2] & w->e[1];
 	u64 any = w->e[4] | w->e[3] | w->e[2] | w->e[1];
+	bool smep = v->kernel && !ring_two_roots(v->vm) && (all & PTE_U);
 
 	if (!v->kernel && !(all & PTE_U))
 		return false;
 	if ((err & ERR_W) && !(all & PTE_W))
 		return false;
 	/* Rings 1 and 0 are one to SMEP: retrying would fault for ever. */
-	return !(err & ERR_I) || (!(any & PTE_NX) && !(v->kernel && (all & PTE_U)));
+	return !(err & ERR_I) || (!(any & PTE_NX) && !smep);
 }
 
 /* One attempt. 1: entries changed meanwhile, again. *@present: what the guest's error code says */
@@ -133,7 +134,7 @@ static int fault_once(struct lite_vcpu *v, u64 va, u64 err, enum mmu_result *res
 	int ret;
 
 	*res = MMU_INJECT;
-	ret = mmu_walk(v, va, 1, &w);
+	ret = mmu_walk(v, mmu_view(v) ? v->uroot : v->kroot, va, 1, &w);
 	*present = ret == -EFAULT || (!ret && (w.e[1] & PTE_P));
 	if (ret == -EAGAIN)
 		return ret;
@@ -166,7 +167,7 @@ static int fault_once(struct lite_vcpu *v, u64 va, u64 err, enum mmu_result *res
 	*res = MMU_FIXED;
 	leaf = build_path(v, va, &w);
 	idx = mmu_index(va, 1);
-	spte = leaf_spte(vm, w.e[1]);
+	spte = leaf_spte(vm, mmu_view(v), w.e[1]);
 	if (ptwr) {
 		spte |= PTE_W | PTE_D;
 		unsync_add(vm, f, gfn, leaf << 9 | idx);

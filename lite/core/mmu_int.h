@@ -6,6 +6,10 @@
  * A shadow page is keyed by (gfn, level, role): a guest table that is used at two levels has two of
  * them, so that a table of pointers is never read as a table of frames. It never changes its key.
  *
+ * The role of a root is whose it is, since a root has its vCPU's part of the hole; and with the
+ * guest's kernel in ring 3 (ring.h) each role says which view it belongs to: the kernel's, in which
+ * all is open to ring 3, or that of the guest's programs (ROLE_USER), with the guest's own U bits.
+ *
  * Every present upper entry is a node of its child's list of parents. A node lies in the companion
  * page of the parent's table, at the entry's own index; its name (link id) is the parent's index
  * << 9 | the entry's. So unlinking needs neither a search nor memory.
@@ -18,6 +22,7 @@
 #define LITE_MMU_INT_H
 
 #include "lite.h"
+#include "ring.h"
 
 #define PTE_P	  0x001ull
 #define PTE_W	  0x002ull
@@ -91,10 +96,38 @@ static inline unsigned int mmu_index(u64 va, unsigned int level)
 	return (va >> (3 + 9 * level)) & 511;
 }
 
-/* How many shadow pages of one gfn and @level there can be: roots are a vCPU's own. */
-static inline unsigned int mmu_roles(const struct lite_vm *vm, unsigned int level)
+/* Roles: of a root, its vCPU's number; below, 0; with ROLE_USER, of the view of programs. */
+#define ROLE_USER LITE_VCPUS_MAX
+
+/* How many roles of one view there are at @level: roots are a vCPU's own. */
+static inline unsigned int mmu_view_roles(const struct lite_vm *vm, unsigned int level)
 {
 	return level == 4 ? vm->vcpus : 1;
+}
+
+/* How many shadow pages of one gfn and @level there can be, and the role of the @i'th. */
+static inline unsigned int mmu_roles(const struct lite_vm *vm, unsigned int level)
+{
+	return mmu_view_roles(vm, level) * (ring_two_roots(vm) ? 2 : 1);
+}
+
+static inline unsigned int mmu_role(const struct lite_vm *vm, unsigned int level, unsigned int i)
+{
+	unsigned int n = mmu_view_roles(vm, level);
+
+	return i < n ? i : ROLE_USER + i - n;
+}
+
+/* The view that @v's present mode sees. */
+static inline unsigned int mmu_view(const struct lite_vcpu *v)
+{
+	return ring_two_roots(v->vm) && !v->kernel ? ROLE_USER : 0;
+}
+
+/* What the guest's entries get besides in that view: ring 3 has to reach its kernel's pages. */
+static inline u64 view_flags(const struct lite_vm *vm, unsigned int role)
+{
+	return ring_two_roots(vm) && !(role & ROLE_USER) ? PTE_U : 0;
 }
 
 static inline bool root_hole(unsigned int level, unsigned int idx)
@@ -213,26 +246,26 @@ struct mmu_walk {
 };
 
 /**
- * mmu_walk - from v->kroot down to level @stop's entry; no lock, changes nothing
+ * mmu_walk - from table @root down to level @stop's entry; no lock, changes nothing
  *
  * Return: 0: that entry is present, or @stop's own was read and is not (look at w->e[stop]);
  * -ENOENT: an upper entry is not present; -EFAULT: it has reserved bits or is of a foreign frame;
  * -EAGAIN.
  */
-int mmu_walk(struct lite_vcpu *v, u64 va, unsigned int stop, struct mmu_walk *w);
+int mmu_walk(struct lite_vcpu *v, u64 root, u64 va, unsigned int stop, struct mmu_walk *w);
 
 /** mmu_walk_mark - set A in the walked entries, and D in the leaf; false: they changed. No lock */
 bool mmu_walk_mark(struct mmu_walk *w, bool dirty);
 
 /* mmu_fault.c */
 
-/** leaf_spte - the shadow of a guest's leaf entry, 0 if it may not have one now */
-u64 leaf_spte(struct lite_vm *vm, u64 e);
+/** leaf_spte - the shadow of a guest's leaf entry for @role, 0 if it may not have one now */
+u64 leaf_spte(struct lite_vm *vm, unsigned int role, u64 e);
 
 /** leaf_shadow - the same; where the guest has nothing, the entry that says so */
-static inline u64 leaf_shadow(struct lite_vm *vm, u64 e)
+static inline u64 leaf_shadow(struct lite_vm *vm, unsigned int role, u64 e)
 {
-	return e & PTE_P ? leaf_spte(vm, e) : vm->mmu.none;
+	return e & PTE_P ? leaf_spte(vm, role, e) : vm->mmu.none;
 }
 
 /* mmu_update.c */
@@ -243,10 +276,18 @@ int mmu_sync(struct lite_vcpu *v);
 /** unsync_add - table @gfn may be written unseen, by entry @link; there is room */
 void unsync_add(struct lite_vm *vm, struct lite_frame *f, u64 gfn, u32 link);
 
-/** upper_flags - what the shadow of the guest's upper entry @e has besides the child's address */
-static inline u64 upper_flags(u64 e)
+/** upper_flags - what @role's shadow of the upper entry @e has besides the child's address */
+static inline u64 upper_flags(const struct lite_vm *vm, unsigned int role, u64 e)
 {
-	return PTE_P | PTE_A | (e & (PTE_W | PTE_U | PTE_NX));
+	return PTE_P | PTE_A | (e & (PTE_W | PTE_U | PTE_NX)) | view_flags(vm, role);
+}
+
+/** root_hole_entry - what a root of @role has in the hypervisor's first slot */
+static inline u64 root_hole_entry(const struct lite_vm *vm, unsigned int role)
+{
+	u64 pa = vm->mmu.hyp_pa[role];
+
+	return pa ? pa | PTE_P | PTE_W | PTE_A | PTE_D | view_flags(vm, role) : 0;
 }
 
 #endif

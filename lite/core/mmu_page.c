@@ -124,8 +124,8 @@ u32 spage_get(struct lite_vcpu *v, u64 gfn, unsigned int level, unsigned int rol
 	};
 	if (level > 1)
 		sp->links = m->pool[--m->pooled];
-	if (level == 4 && m->hyp_pa[role])
-		spage_table(vm, sp)[ROOT_HOLE_FIRST] = m->hyp_pa[role] | 0x63;
+	if (level == 4)
+		spage_table(vm, sp)[ROOT_HOLE_FIRST] = root_hole_entry(vm, role);
 	f->shadow = i;
 	f->flags |= FRAME_TABLE;
 	v->stats.shadow_new++;
@@ -134,8 +134,11 @@ u32 spage_get(struct lite_vcpu *v, u64 gfn, unsigned int level, unsigned int rol
 
 bool spage_is_root(const struct lite_vm *vm, const struct lite_spage *sp)
 {
-	return sp->level == 4 && sp->role < vm->vcpus && vm->vcpu[sp->role] &&
-	       vm->vcpu[sp->role]->kroot == sp->gfn;
+	const struct lite_vcpu *v = lite_vcpu_of(vm, sp->role % ROLE_USER);
+
+	if (sp->level != 4 || !v)
+		return false;
+	return (sp->role & ROLE_USER ? v->uroot : v->kroot) == sp->gfn;
 }
 
 /* ---- links ---- */
@@ -251,13 +254,13 @@ void spage_release(struct lite_vm *vm, u32 index)
 
 void spage_drop_gfn(struct lite_vm *vm, u64 gfn)
 {
-	unsigned int level, role;
+	unsigned int level, n;
 	u32 i;
 
 	/* From above: what a release takes along is of lower levels. */
 	for (level = 4; level >= 1; level--) {
-		for (role = 0; role < mmu_roles(vm, level); role++) {
-			i = spage_find(vm, gfn, level, role);
+		for (n = 0; n < mmu_roles(vm, level); n++) {
+			i = spage_find(vm, gfn, level, mmu_role(vm, level, n));
 			if (!i)
 				continue;
 			if (spage_is_root(vm, &vm->mmu.spage[i]))

@@ -17,8 +17,8 @@ static void upper_refresh(struct lite_vm *vm, u32 index, unsigned int idx, u64 e
 	if (!spte || root_hole(sp->level, idx))
 		return;
 	if ((e & PTE_P) && !(e & PTE_PSE)) {
-		child = spage_find(vm, (e & PTE_FRAME) >> 12, sp->level - 1, 0);
-		if (child && spte == (vm->mmu.spage[child].pa | upper_flags(e)))
+		child = spage_find(vm, (e & PTE_FRAME) >> 12, sp->level - 1, sp->role & ROLE_USER);
+		if (child && spte == (vm->mmu.spage[child].pa | upper_flags(vm, sp->role, e)))
 			return;
 	}
 	spage_unlink(vm, index, idx);
@@ -28,11 +28,12 @@ static void upper_refresh(struct lite_vm *vm, u32 index, unsigned int idx, u64 e
 static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
 {
 	struct lite_vm *vm = v->vm;
-	unsigned int level, role, idx;
+	unsigned int level, n, idx;
 
 	/* From above, and looked up anew: unlinking may release shadow pages of lower levels. */
 	for (level = 4; level >= 1; level--) {
-		for (role = 0; role < mmu_roles(vm, level); role++) {
+		for (n = 0; n < mmu_roles(vm, level); n++) {
+			unsigned int role = mmu_role(vm, level, n);
 			u32 i = spage_find(vm, gfn, level, role);
 			u64 *t;
 
@@ -48,7 +49,7 @@ static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
 				if (level > 1)
 					upper_refresh(vm, i, idx, e);
 				else
-					spage_set_leaf(vm, i, idx, leaf_shadow(vm, e));
+					spage_set_leaf(vm, i, idx, leaf_shadow(vm, role, e));
 			}
 		}
 	}
@@ -128,7 +129,7 @@ static bool frame_upper(struct lite_vm *vm, const struct lite_frame *f)
 
 static void show_leaf(struct lite_vcpu *v, u32 index, unsigned int idx, u64 e)
 {
-	u64 spte = leaf_shadow(v->vm, e);
+	u64 spte = leaf_shadow(v->vm, v->vm->mmu.spage[index].role, e);
 
 	spage_set_leaf(v->vm, index, idx, spte);
 	v->stats.fills += spte && spte != v->vm->mmu.none;
@@ -137,7 +138,7 @@ static void show_leaf(struct lite_vcpu *v, u32 index, unsigned int idx, u64 e)
 void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int idx, u64 e)
 {
 	struct lite_vm *vm = v->vm;
-	unsigned int level, role;
+	unsigned int level, n;
 
 	if (f->shadow && !vm->mmu.spage[f->shadow].next && vm->mmu.spage[f->shadow].level == 1) {
 		/* As it nearly always is. */
@@ -145,8 +146,8 @@ void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int i
 		return;
 	}
 	for (level = 4; f->shadow && level >= 1; level--) {
-		for (role = 0; role < mmu_roles(vm, level); role++) {
-			u32 i = spage_find(vm, gfn, level, role);
+		for (n = 0; n < mmu_roles(vm, level); n++) {
+			u32 i = spage_find(vm, gfn, level, mmu_role(vm, level, n));
 
 			if (i && level > 1)
 				upper_refresh(vm, i, idx, e);
@@ -203,7 +204,7 @@ int mmu_update_va(struct lite_vcpu *v, u64 va, u64 val)
 	err = mmu_lock(v);
 	if (err)
 		return err;
-	err = mmu_walk(v, va, 1, &w);
+	err = mmu_walk(v, v->kroot, va, 1, &w);
 	if (!err)
 		err = update_locked(v, w.gfn[1] << 12 | mmu_index(va, 1) << 3, val, false);
 	else if (err != -EAGAIN)
@@ -271,18 +272,30 @@ int mmu_unpin(struct lite_vcpu *v, u64 gfn)
 	return err;
 }
 
+/* Table @old is no longer the root of that @role. */
+static void root_leave(struct lite_vm *vm, u64 old, unsigned int role)
+{
+	struct lite_frame *f = lite_frame(vm, old, NULL);
+	u32 i;
+
+	if (!f || (vm->mmu.cache && f->flags & FRAME_PINNED(4)))
+		return;
+	i = spage_find(vm, old, 4, role);
+	if (i)
+		spage_release(vm, i);
+}
+
 int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 {
 	struct lite_vm *vm = v->vm;
+	unsigned int role = v->id | (user ? ROLE_USER : 0);
 	struct lite_slot *slot;
-	struct lite_frame *f;
 	u64 old;
-	u32 i;
 	int err;
 
-	if (!lite_frame(vm, gfn, &slot) || slot->readonly)
+	if (!(user && !gfn) && (!lite_frame(vm, gfn, &slot) || slot->readonly))
 		return -EINVAL;
-	if (user) {
+	if (user && !ring_two_roots(vm)) {
 		v->uroot = gfn;
 		return 0;
 	}
@@ -292,59 +305,80 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 	err = mmu_sync(v);
 	if (err)
 		goto out;
-	mmu_gtlb_flush(vm);
-	old = v->kroot;
-	v->kroot = gfn;
-	v->root_gfn = ~0ull;
-	v->stats.base_switches++;
-	f = lite_frame(vm, old, NULL);
-	if (f && old != gfn && (!vm->mmu.cache || !(f->flags & FRAME_PINNED(4)))) {
-		i = spage_find(vm, old, 4, v->id);
-		if (i)
-			spage_release(vm, i);
+	if (user) {
+		old = v->uroot;
+		v->uroot = gfn;
+	} else {
+		mmu_gtlb_flush(vm);
+		old = v->kroot;
+		v->kroot = gfn;
+		v->stats.base_switches++;
 	}
+	lite_roots_forget(v);
+	if (old != gfn)
+		root_leave(vm, old, role);
 out:
 	mmu_unlock(v);
 	return err;
 }
 
+/* The shadow of root @gfn, made if need be. */
+static int root_find(struct lite_vcpu *v, u64 gfn, unsigned int role, u64 *pa)
+{
+	struct lite_vm *vm = v->vm;
+	u32 i = spage_find(vm, gfn, 4, role);
+	int err;
+
+	if (!i) {
+		err = lite_frame(vm, gfn, NULL) ? mmu_reserve(v) : -EINVAL;
+		if (err)
+			return err;
+		i = spage_get(v, gfn, 4, role);
+	}
+	*pa = vm->mmu.spage[i].pa;
+	return 0;
+}
+
 int mmu_root(struct lite_vcpu *v)
 {
 	struct lite_vm *vm = v->vm;
-	u64 pa;
-	u32 i;
+	u64 uroot = ring_two_roots(vm) ? v->uroot : 0;
 	int err;
 
+	if (mmu_view(v) && !uroot)
+		return -EINVAL;
 	/* A root in use is never given up. */
-	if (v->root_gfn == v->kroot)
+	if (v->root_gfn == v->kroot && v->uroot_gfn == uroot)
 		return 0;
 	err = mmu_lock(v);
 	if (err)
 		return err;
 	if (vm->mmu.limbos)
 		limbo_settle(vm);
-	i = spage_find(vm, v->kroot, 4, v->id);
-	if (!i) {
-		err = lite_frame(vm, v->kroot, NULL) ? mmu_reserve(v) : -EINVAL;
-		if (err)
-			goto out;
-		i = spage_get(v, v->kroot, 4, v->id);
-	}
-	pa = vm->mmu.spage[i].pa;
-	v->root_gfn = v->kroot;
+	err = root_find(v, v->kroot, v->id, &v->root_pa);
+	v->uroot_pa = 0;
+	if (!err && uroot)
+		err = root_find(v, uroot, ROLE_USER | v->id, &v->uroot_pa);
 	v->changed |= LITE_CH_ROOT;
-	if (v->root_pa != pa) {
-		v->root_pa = pa;
-		v->changed |= LITE_CH_ROOT;
+	if (!err) {
+		v->root_gfn = v->kroot;
+		v->uroot_gfn = uroot;
 	}
-out:
 	mmu_unlock(v);
 	return err;
 }
 
+/* Without the cache: all below the root of that role is built anew. */
+static void root_empty(struct lite_vm *vm, u64 gfn, unsigned int role)
+{
+	u32 i = spage_find(vm, gfn, 4, role);
+
+	if (i)
+		spage_empty(vm, i, 0, ROOT_HOLE_FIRST);
+}
+
 int mmu_flush(struct lite_vcpu *v, u64 va)
 {
-	u32 i;
 	int err = mmu_lock(v);
 
 	if (err)
@@ -352,9 +386,8 @@ int mmu_flush(struct lite_vcpu *v, u64 va)
 	mmu_gtlb_flush(v->vm);
 	err = mmu_sync(v);
 	if (!err && va == ~0ull && !v->vm->mmu.cache) {
-		i = spage_find(v->vm, v->kroot, 4, v->id);
-		if (i)
-			spage_empty(v->vm, i, 0, ROOT_HOLE_FIRST);
+		root_empty(v->vm, v->kroot, v->id);
+		root_empty(v->vm, v->uroot, ROLE_USER | v->id);
 	}
 	mmu_unlock(v);
 	return err;

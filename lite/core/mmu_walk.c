@@ -42,9 +42,9 @@ int lite_gfn_ptr(struct lite_vcpu *v, u64 gfn, void **out)
 	return 0;
 }
 
-int mmu_walk(struct lite_vcpu *v, u64 va, unsigned int stop, struct mmu_walk *w)
+int mmu_walk(struct lite_vcpu *v, u64 root, u64 va, unsigned int stop, struct mmu_walk *w)
 {
-	u64 gfn = v->kroot;
+	u64 gfn = root;
 	unsigned int level;
 
 	for (level = 4;; level--) {
@@ -116,7 +116,7 @@ static int access_walk(struct lite_vcpu *v, u64 va, bool write, u32 gen, u8 **ou
 	int err;
 
 	for (tries = 0; tries < MARK_TRIES; tries++) {
-		err = mmu_walk(v, va, 1, &w);
+		err = mmu_walk(v, v->kroot, va, 1, &w);
 		if (err)
 			return err == -EAGAIN ? err : -EFAULT;
 		if (!(w.e[1] & PTE_P))

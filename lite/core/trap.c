@@ -10,6 +10,7 @@
 #include "trap.h"
 #include "event.h"
 #include "hypercall.h"
+#include "ring.h"
 #include "vsched.h"
 
 static size_t put_str(char *to, size_t at, size_t size, const char *s)
@@ -199,12 +200,36 @@ static enum lite_next handle_hypercall(struct lite_vcpu *v)
 	return next;
 }
 
+/*
+ * Two faults that only a kernel in ring 3 meets. To protection keys its pages are a program's: what
+ * a program has denied itself it has denied its kernel, so that ends here. And QEMU's emulated
+ * processor takes the stack that IRETQ reads for a supervisor's access whatever the ring, so that
+ * SMAP, which is the host's, stops it: it is done here instead.
+ */
+static enum lite_next fault_of_ring3(struct lite_vcpu *v, bool *done)
+{
+	if (v->r.err & PF_K) {
+		if (v->tier == LITE_LIGHT)
+			env_pkru_open();
+		*done = true;
+		return LITE_RESUME;
+	}
+	return (v->r.err & (PF_P | PF_U)) == PF_P ? iret_native(v, done) : LITE_RESUME;
+}
+
 static enum lite_next handle_page_fault(struct lite_vcpu *v)
 {
 	enum mmu_result res = MMU_FIXED;
+	enum lite_next next;
 	u64 err = v->r.err;
+	bool done = false;
 	int ret;
 
+	if (v->kernel && ring_two_roots(v->vm)) {
+		next = fault_of_ring3(v, &done);
+		if (done || next != LITE_RESUME)
+			return next;
+	}
 	/*
 	 * The kernel meets SMAP, which it does not know of: from now on it runs with EFLAGS.AC set.
 	 * Not from the start, since Linux checks once that it is clear.

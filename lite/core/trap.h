@@ -30,6 +30,11 @@
 #define TRAP_AC	   17
 #define TRAP_INT80 0x80
 
+/* Error codes of #PF: an entry was there; a program's access; a protection key */
+#define PF_P 0x01ull
+#define PF_U 0x04ull
+#define PF_K 0x20ull
+
 #define FLAG_IF 0x200ull
 #define FLAG_AC 0x40000ull
 /* RFLAGS that a guest may have: CF PF AF ZF SF TF DF OF AC ID; and what is always there. */
@@ -55,6 +60,9 @@ enum lite_next trap_error(struct lite_vcpu *v, int error, const char *why);
 
 /** iret_hypercall - HYPERVISOR_iret: the frame at the guest's RSP. Not from inside a multicall */
 enum lite_next iret_hypercall(struct lite_vcpu *v);
+
+/** iret_native - the guest's kernel, in ring 3, executes IRETQ to itself; false: it does not */
+enum lite_next iret_native(struct lite_vcpu *v, bool *done);
 
 /** emul_gp - #GP: a privileged instruction, port I/O, int n; or the guest's own fault. Full tier */
 enum lite_next emul_gp(struct lite_vcpu *v);

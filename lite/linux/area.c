@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Builds the switcher's areas when the module is loaded, refuses hosts on which it would not be
- * right, and gives launchers' page tables their slot for them. All in process context; the list of
- * address spaces has a lock of its own.
+ * Builds the switcher's areas when the module is loaded, and gives launchers' page tables their
+ * slot for them. All in process context; the list of address spaces has a lock of its own.
  *
  * Three views of an area: the host's has all of it; the guest's own ring writes the RW page and
  * reads text, IDT and RO page; the HO page is the host's alone.
  */
-#include <linux/cc_platform.h>
 #include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/mm.h>
-#include <linux/moduleparam.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
-#include <linux/vmalloc.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
-#include <asm/fpu/xcr.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
@@ -29,17 +24,6 @@
 #include "area.h"
 
 extern const char sw_text[], sw_text_end[], sw_enter[], sw_vectors[], sw_syscall[], sw_syscall32[];
-
-/* CR4 bits that this kernel's headers may not know. */
-#define CR4_CET	 (1ul << 23)
-#define CR4_PKS	 (1ul << 24)
-#define CR4_LASS (1ul << 27)
-#define CR4_FRED (1ul << 32)
-
-static bool allow_unisolated;
-module_param(allow_unisolated, bool, 0444);
-MODULE_PARM_DESC(allow_unisolated,
-		 "run guests though this processor does not isolate ring 1: trusted guests only");
 
 static struct world_area *areas;
 static u64 *host_p4, *host_p3, *host_p2;
@@ -80,6 +64,11 @@ u64 area_vi_va(void)
 	return area_hole_va() + ((u64)AREA_VI_P3 << PUD_SHIFT);
 }
 
+u64 area_none(void)
+{
+	return none_entry;
+}
+
 struct world_area *area_of(unsigned int cpu)
 {
 	return &areas[cpu];
@@ -115,7 +104,7 @@ u64 *area_table_alloc(void)
 	return (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 }
 
-/* The next table below entry @i of @t, made if need be. */
+/* The next table below entry @i of @t, made if need be. Whose it is, the last level says. */
 static u64 *table_next(u64 *t, unsigned int i)
 {
 	u64 *next;
@@ -124,7 +113,7 @@ static u64 *table_next(u64 *t, unsigned int i)
 		return __va(t[i] & PTE_PFN_MASK);
 	next = area_table_alloc();
 	if (next)
-		t[i] = __pa(next) | AREA_DATA_EXEC;
+		t[i] = __pa(next) | AREA_TABLE_USER;
 	return next;
 }
 
@@ -285,33 +274,6 @@ static int area_init(struct world_area *a, unsigned int cpu)
 	return map_area(a);
 }
 
-/* One line for an administrator, or NULL. */
-static const char *refusal(void)
-{
-	unsigned long cr4 = __read_cr4();
-
-	if (boot_cpu_has(X86_FEATURE_XENPV))
-		return "this kernel is itself a paravirtual guest";
-	if (!(cr4 & X86_CR4_FSGSBASE))
-		return "the processor or the kernel lacks FSGSBASE";
-	if (!boot_cpu_has(X86_FEATURE_NX))
-		return "the processor lacks NX";
-	if (cr4 & (CR4_CET | CR4_LASS | CR4_FRED | CR4_PKS))
-		return "CET, LASS, FRED or PKS are on, which is not supported yet; "
-		       "try ibt=off fred=off";
-	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT))
-		return "memory encryption is on, which is not supported yet";
-	if (allow_unisolated)
-		return NULL;
-	if (boot_cpu_has_bug(X86_BUG_CPU_MELTDOWN))
-		return "the processor has Meltdown: a guest's users could read its kernel; "
-		       "allow_unisolated=1 for trusted guests";
-	if (boot_cpu_has(X86_FEATURE_IBRS_ENHANCED))
-		return "enhanced IBRS does not keep ring 1 from steering the host's branches; "
-		       "allow_unisolated=1 for trusted guests";
-	return NULL;
-}
-
 static void pge_restore(void *unused)
 {
 	unsigned long cr4 = __read_cr4();
@@ -342,14 +304,12 @@ static void free_all(void)
 
 int world_init(void)
 {
-	const char *why = refusal();
 	unsigned int cpu;
-	int ret = -ENOMEM;
+	int ret = policy_init();
 
-	if (why) {
-		pr_err("lodge: refused: %s\n", why);
-		return -ENODEV;
-	}
+	if (ret)
+		return ret;
+	ret = -ENOMEM;
 	la57 = __read_cr4() & X86_CR4_LA57;
 	BUG_ON(sw_text_end - sw_text > SW_TEXT_PAGES * PAGE_SIZE);
 	areas = kvcalloc(nr_cpu_ids, sizeof(*areas), GFP_KERNEL);
@@ -432,77 +392,4 @@ void world_mm_leave(struct mm_struct *mm)
 		kfree(m);
 	}
 	mutex_unlock(&area_mms_lock);
-}
-
-int world_vm_init(struct lite_vm *vm, struct world_vm *w)
-{
-	w->m2p_p2 = area_table_alloc();
-	if (!w->m2p_p2)
-		return -ENOMEM;
-	vm->dmap = PAGE_OFFSET;
-	vm->hole_va = area_hole_va();
-	vm->phys_bits = boot_cpu_data.x86_phys_bits;
-	vm->mmu.none = none_entry;
-	vm->has_smap = __read_cr4() & X86_CR4_SMAP;
-	/* x87, SSE, AVX, AVX-512: what needs no other control bits or MSRs */
-	vm->xcr0 = boot_cpu_has(X86_FEATURE_OSXSAVE) ? xgetbv(XCR_XFEATURE_ENABLED_MASK) & 0xe7 : 0;
-	return 0;
-}
-
-void world_vm_fini(struct lite_vm *vm, struct world_vm *w)
-{
-	area_table_free(w->m2p_p2, 2);
-	w->m2p_p2 = NULL;
-	world_ram_fini(w);
-}
-
-int world_vm_start(struct lite_vm *vm, struct world_vm *w)
-{
-	u64 off, len = PAGE_ALIGN(vm->frames * sizeof(u64));
-
-	if (len > PUD_SIZE)
-		return -E2BIG;
-	for (off = 0; off < len; off += PAGE_SIZE) {
-		u64 pfn = vmalloc_to_pfn((u8 *)vm->m2p + off);
-
-		if (area_map_page(w->m2p_p2, off, __va(pfn << PAGE_SHIFT), AREA_RODATA))
-			return -ENOMEM;
-	}
-	return world_ram_init(w, vm->frames);
-}
-
-int world_vcpu_init(struct lite_vcpu *v, struct world_vcpu *w, struct world_vm *vm)
-{
-	w->cpu = w->last_cpu = w->msr_cpu = -1;
-	w->vm = vm;
-	w->p3 = area_table_alloc();
-	w->vi_p2 = area_table_alloc();
-	w->vi_pt = area_table_alloc();
-	if (la57) {
-		w->p4 = area_table_alloc();
-		w->p5 = area_table_alloc();
-	}
-	if (!w->p3 || !w->vi_p2 || !w->vi_pt || (la57 && (!w->p4 || !w->p5)))
-		return -ENOMEM; /* world_vcpu_fini() frees what there is */
-	w->p3[AREA_M2P_P3] = __pa(vm->m2p_p2) | AREA_DATA_EXEC;
-	w->p3[AREA_VI_P3] = __pa(w->vi_p2) | AREA_DATA_EXEC;
-	w->vi_p2[0] = __pa(w->vi_pt) | AREA_DATA_EXEC;
-	if (la57) {
-		w->p4[0] = __pa(w->p3) | AREA_DATA_EXEC;
-		w->p5[256] = __pa(w->p4) | AREA_DATA_EXEC;
-	}
-	v->vm->mmu.hyp_pa[v->id] = la57 ? 0 : __pa(w->p3);
-	v->changed = LITE_CH_ALL;
-	return 0;
-}
-
-void world_vcpu_fini(struct lite_vcpu *v, struct world_vcpu *w)
-{
-	area_forget(v);
-	free_page((unsigned long)w->p3);
-	free_page((unsigned long)w->vi_p2);
-	free_page((unsigned long)w->vi_pt);
-	free_page((unsigned long)w->p4);
-	free_page((unsigned long)w->p5);
-	*w = (struct world_vcpu){ .cpu = -1, .msr_cpu = -1 };
 }

@@ -53,6 +53,12 @@ struct world_area *area_of(unsigned int cpu);
 u64 area_va(unsigned int cpu);
 u64 area_vi_va(void);
 u64 area_hole_va(void);
+
+/** area_none - lite_mmu.none of this machine */
+u64 area_none(void);
+
+/** policy_init - is this host one that will do, and for which ring? 0, or -errno and a line */
+int policy_init(void);
 u64 area_ram_va(void);
 
 /** area_table_alloc, area_table_free - tables of the hole; those below are freed, too */

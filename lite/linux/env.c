@@ -6,6 +6,7 @@
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <asm/processor.h>
+#include <asm/special_insns.h>
 #include <asm/tsc.h>
 
 #include "vm.h"
@@ -21,6 +22,11 @@ void env_cpuid(u32 leaf, u32 sub, u32 out[4])
 	out[2] = sub;
 	/* Not cpuid(): that is a paravirtual operation. */
 	native_cpuid(&out[0], &out[1], &out[2], &out[3]);
+}
+
+void env_pkru_open(void)
+{
+	wrpkru(0);
 }
 
 void env_vcpu_kick(struct lite_vcpu *v)

@@ -25,7 +25,7 @@ static long lodge_info_get(void __user *arg)
 {
 	struct lodge_info info = {
 		.version = LODGE_ABI_VERSION,
-		.ring = 1,
+		.ring = world_ring(),
 		.levels = world_levels(),
 		.vcpus_max = LITE_VCPUS_MAX,
 		.run_size = PAGE_SIZE,

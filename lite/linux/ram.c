@@ -54,5 +54,5 @@ void world_ram_link(struct world_vcpu *w)
 	unsigned int i;
 
 	for (i = 0; i < WORLD_RAM_P2 && w->vm->ram_p2[i]; i++)
-		w->p3[AREA_RAM_P3 + i] = __pa(w->vm->ram_p2[i]) | AREA_DATA_EXEC;
+		w->kernel.p3[AREA_RAM_P3 + i] = __pa(w->vm->ram_p2[i]) | AREA_DATA_EXEC;
 }

@@ -59,6 +59,35 @@ sw_text:
 	.endr
 .endm
 
+/*
+ * To \label if it is the guest's kernel that met the trap, whose frame has CS at \cs(%rsp), and
+ * which came from the guest.
+ */
+.macro IF_KERNEL cs, label
+	testb	$2, \cs(%rsp)
+	jz	\label
+	testl	$FAST_TWO, RO(R_FAST)
+	jz	703f
+	cmpb	$0, RW(D_MODE)
+	jne	\label
+703:
+.endm
+
+/* With two roots: the guest's kernel's pages are there, and the switcher may touch them. */
+.macro KERNEL_ROOT tmp
+	testl	$FAST_TWO, RO(R_FAST)
+	jz	704f
+	mov	RO(R_KCR3), \tmp
+	mov	\tmp, %cr3
+704:
+.endm
+.macro KERNEL_ACCESS
+	testl	$FAST_STAC, RO(R_FAST)
+	jz	705f
+	stac
+705:
+.endm
+
 /* To \fail unless 64 bytes below \reg can be written for the guest. Clobbers \tmp. */
 .macro CHECK_STACK reg, tmp, fail
 	lea	-64(\reg), \tmp
@@ -157,6 +186,7 @@ sw_syscall:
 	lea	RW(D_STACK), %rsp
 	testb	$FAST_ON, RO(R_FAST)
 	jz	sw_slow
+	KERNEL_ACCESS
 	cmpb	$0, RW(D_MODE)
 	je	sw_user_syscall
 	cmp	$23, %rax
@@ -221,20 +251,26 @@ sw_hc_segment:
 1:	mov	$25, %eax
 	jmp	sw_slow
 
-/* Back to ring 1 after the hypercall, RAX = 0. RCX, R11 and the flags are the caller's to lose. */
+/* Back to the guest's kernel after the hypercall, RAX = 0. RCX, R11, flags are the caller's loss. */
 sw_hc_done:
 	incq	RW(D_N_HC)
 	mov	RW(D_RSP), %rax
 	mov	%rax, RW(D_FAR + 16)
 	mov	%rcx, RW(D_FAR)
 	xor	%eax, %eax
-sw_far_ring1:
-	movq	$SW_KERN_CS, RW(D_FAR + 8)
-	movq	$SW_KERN_SS, RW(D_FAR + 24)
-	testb	$FAST_SMAP, RO(R_FAST)
+sw_far_kernel:
+	testl	$FAST_SMAP, RO(R_FAST)
 	jz	1f
 	stac
-1:	lea	RW(D_FAR), %rsp
+	jmp	2f
+1:	testl	$FAST_STAC, RO(R_FAST)
+	jz	2f
+	clac					/* to ring 3 it is the alignment check */
+2:	lea	RW(D_FAR + 32), %rsp
+	pushq	RO(R_KSS)
+	lea	-8(%rsp), %rsp
+	pushq	RO(R_KCS)
+	lea	-8(%rsp), %rsp
 sw_sti:	sti				/* no interrupt before the next instruction is done */
 	lretq
 
@@ -245,6 +281,7 @@ sw_user_syscall:
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
 	CHECK_STACK %rax, %rbx, sw_bounce_bad
+	KERNEL_ROOT %rbx
 	mov	RW(D_RSP), %rbx
 sw_bounce_from:
 	movq	$SW_USER_SS, -8(%rax)
@@ -266,7 +303,7 @@ sw_bounce_to:
 	incq	RW(D_N_SYSCALL)
 	mov	RW(D_T0), %rax
 	mov	RW(D_T1), %rbx
-	jmp	sw_far_ring1
+	jmp	sw_far_kernel
 sw_bounce_bad:
 	mov	RW(D_T0), %rax
 	mov	RW(D_T1), %rbx
@@ -296,6 +333,11 @@ sw_iret_from:
 	jne	sw_iret_bad
 	testb	$2, 49(%rax)			/* a user with events masked */
 	jz	sw_iret_bad
+	testl	$FAST_TWO, RO(R_FAST)
+	jz	2f
+	cmpq	$0, RO(R_UCR3)
+	je	sw_iret_bad
+2:
 	mov	32(%rax), %rcx
 	mov	%rcx, RW(D_RIP)
 	shr	$47, %rcx
@@ -309,7 +351,11 @@ sw_iret_from:
 	mov	%rax, RW(D_T0)
 	mov	RO(R_VI), %rax
 	movb	$0, 1(%rax)
-	mov	RW(D_T0), %rax
+	testl	$FAST_TWO, RO(R_FAST)
+	jz	2f
+	mov	RO(R_UCR3), %rax
+	mov	%rax, %cr3
+2:	mov	RW(D_T0), %rax
 	movb	$0, RW(D_MODE)
 	swapgs
 	movq	$SW_USER_CS, RW(D_CS)
@@ -339,10 +385,12 @@ sw_iret_from:
 	mov	RO(R_VI), %rax
 	mov	%cl, 1(%rax)
 sw_iret_to:
+	mov	RO(R_KCS), %rax
+	mov	%rax, RW(D_CS)
+	mov	RO(R_KSS), %rax
+	mov	%rax, RW(D_SS)
 	mov	RW(D_T0), %rax
 	mov	RW(D_T1), %rcx
-	movq	$SW_KERN_CS, RW(D_CS)
-	movq	$SW_KERN_SS, RW(D_SS)
 	incq	RW(D_N_IRET)
 	lea	RW(D_RIP), %rsp
 	iretq
@@ -426,8 +474,7 @@ sw_ist:
 
 /* Traps without error code that a user's program has met: to the guest's kernel at once. */
 sw_reflect:
-	testb	$2, 24(%rsp)
-	jz	sw_trap
+	IF_KERNEL 24, sw_trap
 	testb	$FAST_ON, RO(R_FAST)
 	jz	sw_leave
 	mov	%rax, RW(D_T0)
@@ -442,6 +489,8 @@ sw_reflect:
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
 	CHECK_STACK %rax, %rbx, 1f
+	KERNEL_ROOT %rbx
+	KERNEL_ACCESS
 sw_reflect_from:
 	mov	48(%rsp), %rbx
 	mov	%rbx, -8(%rax)
@@ -467,8 +516,10 @@ sw_to_kernel:
 	incq	RW(D_N_TRAP)
 	mov	RW(D_T3), %rax
 	mov	%rax, RW(D_RIP)
-	movq	$SW_KERN_CS, RW(D_CS)
-	movq	$SW_KERN_SS, RW(D_SS)
+	mov	RO(R_KCS), %rax
+	mov	%rax, RW(D_CS)
+	mov	RO(R_KSS), %rax
+	mov	%rax, RW(D_SS)
 	mov	RO(R_AC), %rax
 	or	$0x202, %rax
 	mov	%rax, RW(D_FLAGS)

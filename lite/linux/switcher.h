@@ -28,7 +28,7 @@
 #define D_RSP	    0x0a0
 #define D_SS	    0x0a8
 #define D_REGS_END  0x0b0
-#define D_MODE	    0x0c0 /* 1: in the guest's kernel; a guest that forges it hurts itself */
+#define D_MODE	    0x0c0 /* 1: in the guest's kernel; ring 1 that forges it hurts itself */
 #define D_FAULT	    0x0c8 /* the switcher itself faulted: the guest is killed */
 #define D_CR2	    0x0d0
 #define D_KSP	    0x0d8 /* stack of the guest's kernel, checked at each use */
@@ -61,6 +61,10 @@
 #define R_RAM	    0x1a8 /* where the hole has the guest's memory */
 #define R_FRAMES    0x1b0 /* of it */
 #define R_KROOT	    0x1b8 /* the guest's own root */
+#define R_KCS	    0x1c0 /* selectors of the guest's kernel */
+#define R_KSS	    0x1c8
+#define R_KCR3	    0x1d0 /* with two roots: the kernel's, and that of programs or 0 */
+#define R_UCR3	    0x1d8
 #define R_TRAP	    0x200 /* 32 handlers; 0: leave */
 
 #define FAST_ON	   1
@@ -72,6 +76,8 @@
 
 #define FAST_QUEUE  64
 #define FAST_OTHERS 128 /* the guest has several vCPUs */
+#define FAST_TWO    256 /* two roots, the guest's kernel in ring 3: D_MODE alone says who runs */
+#define FAST_STAC   512 /* and SMAP is on: the guest's kernel has its stack in a program's pages */
 
 /* HO page */
 #define H_RSP	0x000
@@ -102,6 +108,7 @@
 #define SW_DOMID_SELF 0x7ff0
 #define SW_LIGHT_VECS (1 << 6 | 1 << 13 | 1 << 14) /* traps that a light exit may serve */
 
+/* In ring 1; a kernel in ring 3 has the selectors of programs. */
 #define SW_KERN_CS 0x51
 #define SW_KERN_SS 0x59
 #define SW_USER_CS 0x33

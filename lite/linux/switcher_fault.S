@@ -34,15 +34,17 @@ sw_pf:
 	jmp	2f
 1:	cmp	$7, %ecx
 	jne	sw_pf_not
+	IF_KERNEL 24, sw_pf_not		/* a program's only */
 2:	mov	RO(R_TRAP + 8 * 14), %rax
 	test	%rax, %rax
 	jz	sw_pf_not
 	mov	%rax, RW(D_T3)
-	testb	$2, 24(%rsp)
-	jz	sw_pf_kernel
+	IF_KERNEL 24, sw_pf_kernel
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
 	CHECK_STACK %rax, %rbx, sw_pf_not
+	KERNEL_ROOT %rbx
+	KERNEL_ACCESS
 sw_pfu_from:
 	mov	48(%rsp), %rbx
 	mov	%rbx, -8(%rax)
@@ -72,6 +74,7 @@ sw_pf_kernel:
 	mov	40(%rsp), %rax
 	and	$-16, %rax
 	CHECK_STACK %rax, %rbx, sw_pf_not
+	KERNEL_ACCESS
 sw_pfk_from:
 	movq	$SW_SHOWN_SS, -8(%rax)
 	mov	40(%rsp), %rbx
@@ -125,14 +128,15 @@ sw_pf_not:
  * #GPs are the core's.
  */
 sw_gp:
-	testb	$2, 24(%rsp)
-	jnz	sw_leave
-	testb	$1, 24(%rsp)
+	testb	$3, 24(%rsp)
 	jz	sw_trap
-	cmp	$0xc0000102, %ecx
+	IF_KERNEL 24, 1f
+	jmp	sw_leave
+1:	cmp	$0xc0000102, %ecx
 	jne	sw_leave
 	mov	%rax, RW(D_T0)
 	mov	16(%rsp), %rax
+	KERNEL_ACCESS
 sw_rdmsr_from:
 	cmpw	$0x320f, (%rax)
 sw_rdmsr_to:

@@ -25,6 +25,7 @@
 #include <asm/trapnr.h>
 
 #include "area.h"
+#include "ring.h"
 
 void world_dispatch(unsigned long entry);
 /* Exported for KVM; enters the host's NMI handler without its own stack. */
@@ -117,16 +118,21 @@ static void put_traps(struct world_area *a, const struct lite_vcpu *v)
 		AREA64(a->ro, R_FAST) &= ~(u64)FAST_ON;
 }
 
+/* The processor's root for the shadow at @pa. */
+static u64 root_cr3(struct world_root *r, u64 pa)
+{
+	if (!pa || !r->p5)
+		return pa;
+	/* Both halves of the guest's 48-bit space; this table is nobody else's. */
+	r->p5[0] = r->p5[511] = pa | AREA_TABLE_USER;
+	return __pa(r->p5);
+}
+
 static void put_root(struct world_area *a, const struct lite_vcpu *v, struct world_vcpu *w)
 {
 	AREA64(a->ro, R_KROOT) = v->kroot << PAGE_SHIFT;
-	if (!w->p5) {
-		AREA64(a->ho, H_GCR3) = v->root_pa;
-		return;
-	}
-	/* Both halves of the guest's 48-bit space; this table is nobody else's. */
-	w->p5[0] = w->p5[511] = v->root_pa | AREA_TABLE_USER;
-	AREA64(a->ho, H_GCR3) = __pa(w->p5);
+	AREA64(a->ro, R_KCR3) = root_cr3(&w->kernel, v->root_pa);
+	AREA64(a->ro, R_UCR3) = root_cr3(&w->user, v->uroot_pa);
 }
 
 /* Carry changed constants into this processor's area. */
@@ -154,14 +160,16 @@ static void put_regs(struct world_area *a, struct lite_vcpu *v)
 	*r = v->r;
 	r->rflags = (r->rflags & SW_FLAGS) | X86_EFLAGS_IF | X86_EFLAGS_FIXED;
 	if (v->kernel) {
-		r->cs = SW_KERN_CS;
-		r->ss = SW_KERN_SS;
+		r->cs = AREA64(a->ro, R_KCS);
+		r->ss = AREA64(a->ro, R_KSS);
 		if (v->ac)
 			r->rflags |= X86_EFLAGS_AC;
 	} else {
 		r->cs = r->cs == LITE_USER_CS32 ? LITE_USER_CS32 : SW_USER_CS;
 		r->ss = SW_USER_SS;
 	}
+	AREA64(a->ho, H_GCR3) =
+		AREA64(a->ro, v->kernel || !ring_two_roots(v->vm) ? R_KCR3 : R_UCR3);
 	AREA64(a->rw, D_MODE) = v->kernel;
 	AREA64(a->rw, D_KSP) = v->kernel_sp;
 	AREA64(a->ho, H_GFS) = v->fs_base;
@@ -197,8 +205,8 @@ static void get_regs(struct world_area *a, struct lite_vcpu *v)
 {
 	v->r = *(struct lite_regs *)(a->rw + D_REGS);
 	v->cr2 = AREA64(a->rw, D_CR2);
-	/* A trap's frame tells the ring; after a system call only the switcher's note does. */
-	if (v->r.vec < LITE_VEC_SYSCALL)
+	/* A trap's frame tells rings apart; after a system call only the switcher's note does. */
+	if (v->r.vec < LITE_VEC_SYSCALL && !ring_two_roots(v->vm))
 		v->kernel = (v->r.cs & 3) != 3;
 	else
 		v->kernel = AREA64(a->rw, D_MODE) & 1;
@@ -302,8 +310,12 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 		a->v = v;
 		a->w = w;
 		w->last_cpu = a->cpu;
-		w->p3[AREA_SW_P3] = __pa(a->guest_p2) | AREA_DATA_EXEC;
+		w->kernel.p3[AREA_SW_P3] = __pa(a->guest_p2) | AREA_DATA_EXEC;
+		if (w->user.p3)
+			w->user.p3[AREA_SW_P3] = __pa(a->guest_p2) | AREA_DATA_EXEC;
 		world_ram_link(w);
+		AREA64(a->ro, R_KCS) = ring_two_roots(v->vm) ? SW_USER_CS : SW_KERN_CS;
+		AREA64(a->ro, R_KSS) = ring_two_roots(v->vm) ? SW_USER_SS : SW_KERN_SS;
 		AREA64(a->ro, R_RAM) = area_ram_va();
 		AREA64(a->ro, R_FRAMES) = w->vm->ram_frames;
 	}
@@ -311,6 +323,11 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 		fast |= FAST_QUEUE;
 	if (v->vm->vcpus > 1)
 		fast |= FAST_OTHERS;
+	if (ring_two_roots(v->vm)) {
+		fast |= FAST_TWO;
+		if (boot_cpu_has(X86_FEATURE_SMAP))
+			fast |= FAST_STAC;
+	}
 	/* With watchpoints of the guest's armed, no C code of ours runs before they are off. */
 	if (!(v->dr7 & 0xff))
 		fast |= FAST_LIGHT;

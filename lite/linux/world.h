@@ -27,11 +27,20 @@ struct world_vm {
 };
 
 /**
+ * struct world_root - what a vCPU's roots of one view have of ours
+ * @p3:	      the hole
+ * @p5, @p4:  with 5 levels: the root that the processor gets, and what it has in the hole's slot
+ */
+struct world_root {
+	u64 *p3, *p4, *p5;
+};
+
+/**
  * struct world_vcpu - a vCPU's own pages and its place
  * @vm:	      the VM's
- * @p3:	      the hole in this vCPU's roots
+ * @kernel:   of its kernel's root; with one root that is all
+ * @user:     with two, of its programs': of the hole, only what the switcher needs itself
  * @vi_pt:    maps the guest's vcpu_info for the switcher
- * @p5, @p4:  with 5 levels: the root that the processor gets, and what it has in the hole's slot
  * @cpu:      where it is in the guest, or -1. Pairs with @kick: each side writes its own, then
  *	      reads the other's
  * @last_cpu: whose switcher area has this vCPU's constants
@@ -39,8 +48,8 @@ struct world_vm {
  */
 struct world_vcpu {
 	const struct world_vm *vm;
-	u64 *p3, *vi_p2, *vi_pt;
-	u64 *p5, *p4;
+	struct world_root kernel, user;
+	u64 *vi_p2, *vi_pt;
 	int cpu;
 	u32 kick;
 	int last_cpu;
@@ -58,7 +67,7 @@ void world_exit(void);
 int world_mm_enter(struct mm_struct *mm);
 void world_mm_leave(struct mm_struct *mm);
 
-/** world_vm_init - what vm has of this processor: dmap, hole_va, phys_bits, xcr0, has_smap */
+/** world_vm_init - what vm has of this machine: dmap, hole_va, phys_bits, xcr0, has_smap, ring */
 int world_vm_init(struct lite_vm *vm, struct world_vm *w);
 void world_vm_fini(struct lite_vm *vm, struct world_vm *w);
 
@@ -97,7 +106,8 @@ void world_kick(struct world_vcpu *w);
 /** world_leave - if it is in the guest now, it leaves soon; nothing is remembered. Any context */
 void world_leave(struct world_vcpu *w);
 
-/** world_levels - of the host's page tables */
+/** world_levels - of the host's page tables; world_ring - of guests' kernels */
 unsigned int world_levels(void);
+unsigned int world_ring(void);
 
 #endif

@@ -30,6 +30,11 @@ void env_cpuid(u32 leaf, u32 sub, u32 out[4])
 	}
 }
 
+void env_pkru_open(void)
+{
+	eu_now->pkru_opened++;
+}
+
 void env_vcpu_kick(struct lite_vcpu *v)
 {
 	(void)v;
@@ -79,6 +84,7 @@ struct eu *eu_new(const struct eu_config *c)
 	memset(e->arena, 0, e->arena_pages * LITE_PAGE_SIZE);
 	vm->dmap = (u64)(uintptr_t)e->arena;
 	vm->phys_bits = 40;
+	vm->ring = c->ring ? c->ring : 1;
 	vm->mmu.none = 0x000ffffffffff001ull;
 	vm->frames = c->frames;
 	vm->slots = c->rom ? 2 : 1;
@@ -187,7 +193,7 @@ void eu_pte(struct eu *e, u64 gfn, unsigned int i, u64 val)
 
 static u64 *eu_entry(struct eu *e, u64 va, unsigned int level)
 {
-	u64 pa = e->v.root_pa;
+	u64 pa = e->vm.ring == 3 && !e->v.kernel ? e->v.uroot_pa : e->v.root_pa;
 	unsigned int l;
 
 	for (l = 4;; l--) {
@@ -226,6 +232,8 @@ bool eu_hw(struct eu *e, u64 va, u64 err, bool kernel)
 		all &= *p;
 		any |= *p;
 	}
+	/* To the processor a kernel in ring 3 is a program. */
+	kernel = kernel && e->vm.ring != 3;
 	if ((!kernel && !(all & 4)) || ((err & 2) && !(all & 2)))
 		return false;
 	return !(err & 16) || (!(any >> 63) && !(kernel && (all & 4)));
@@ -239,7 +247,7 @@ long eu_access(struct eu *e, u64 va, u64 err, bool kernel)
 	e->v.kernel = kernel;
 	for (tries = 0; tries < 64; tries++) {
 		enum mmu_result res;
-		u64 code = err | (kernel ? 0 : 4);
+		u64 code = err | (kernel && e->vm.ring != 3 ? 0 : 4);
 
 		ret = mmu_root(&e->v);
 		if (!ret && eu_hw(e, va, err, kernel))

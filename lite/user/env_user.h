@@ -18,6 +18,7 @@ struct eu_config {
 	u64 frames, rom;
 	u32 spages; /* 0: EU_SPAGES */
 	bool cache;
+	u8 ring;     /* of the guest's kernel; 0: 1 */
 	bool absent; /* frames are not resident before they are asked for */
 };
 
@@ -31,7 +32,7 @@ struct eu {
 	u64 free_page;		    /* list of pages that came back, through their first words */
 	u64 pages_out;		    /* given to the pool and not back */
 	u64 absent_next;	    /* arena page of the next frame that becomes resident */
-	u32 kicks, leaves, sends;
+	u32 kicks, leaves, sends, pkru_opened;
 	u32 last_port;
 	u64 tsc;
 	void (*leave)(struct lite_vcpu *v); /* a vCPU of the test's own has to leave the guest */

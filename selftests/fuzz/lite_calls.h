@@ -178,7 +178,9 @@ static void multi_entry(struct fuzz *f, struct multicall_entry *m)
 		m->args[2] = fuzz_u8(f);
 		if (m->args[2] & 8) { /* where the results of this very call go */
 			m->args[0] = KVA(G_ARGS);
-			m->args[1] = (G_DATA + (m->args[2] >> 4)) % RAM << 12 | P | W | A | D;
+			/* No table: an obedient guest would not map one so. */
+			m->args[1] = G_DATA + (m->args[2] >> 4) % (RAM - G_DATA);
+			m->args[1] = m->args[1] << 12 | P | W | A | D;
 		}
 		m->args[2] &= 7;
 		model(m->args[0], 0, true, &leaf, &entry);

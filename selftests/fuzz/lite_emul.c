@@ -127,7 +127,7 @@ static void memory_is(u64 from, u64 to)
 	unsigned int i, j;
 
 	for (i = 0; from + 8 * i < to; i++) {
-		fuzz_assert(!mmu_walk(&e->v, from + 8 * i, 1, &w));
+		fuzz_assert(!mmu_walk(&e->v, e->v.kroot, from + 8 * i, 1, &w));
 		at[i] = (w.e[1] & FN) | ((from + 8 * i) & 4095);
 	}
 
@@ -160,7 +160,7 @@ static bool have_over_vi(u64 va, u64 len)
 	for (len += va; va < len; va += 8) {
 		const struct lite_frame *f;
 
-		if (!lite_va_ok(va, 8) || mmu_walk(&e->v, va, 1, &w))
+		if (!lite_va_ok(va, 8) || mmu_walk(&e->v, e->v.kroot, va, 1, &w))
 			continue;
 		f = lite_frame(&e->vm, (w.e[1] & FN) >> 12, NULL);
 		pa = f ? f->pa | (va & 4088) : 0;

@@ -52,7 +52,9 @@ enum { /* frames, and what they are for at first; the guest may use them otherwi
 static u8 seen[32 * 32 + 256] __attribute__((section("__libfuzzer_extra_counters"), used));
 
 static struct eu *e;
-static bool obedient; /* the guest has kept to Xen's rules so far */
+static bool obedient;		 /* the guest has kept to Xen's rules so far */
+static void (*judge_step)(void); /* sets @obedient by what the step has done so far */
+static bool any_ring;		 /* set by who can do with a kernel in ring 3, too */
 static u64 m2p[RAM];
 
 static inline void guest_tables(void)
@@ -75,12 +77,14 @@ static inline void guest_tables(void)
 static inline void guest_new(struct fuzz *f)
 {
 	u8 how = fuzz_u8(f);
+	bool ring3 = any_ring && (how & 1 ? how >> 6 == 3 : how & 64);
 	struct eu_config c = {
 		.frames = RAM,
 		.rom = ROM,
 		.spages = how & 1 ? 9 + (how >> 6) : 48,
 		.cache = !(how & 2),
 		.absent = how & 4,
+		.ring = ring3 ? 3 : 1,
 	};
 	struct lodge_pv pv = {
 		.shared_info = (u64)G_SHARED << 12,
@@ -94,10 +98,12 @@ static inline void guest_new(struct fuzz *f)
 	obedient = !(how & 8);
 	e->vm.hole_va = LITE_HOLE_START;
 	e->vm.mmu.hyp_pa[0] = how & 16 ? 0 : (e->arena_pages - 1) * LITE_PAGE_SIZE;
+	if (ring3)
+		e->vm.mmu.hyp_pa[LITE_VCPUS_MAX] = e->vm.mmu.hyp_pa[0];
 	e->vm.tsc_mul = 1u << 31;
 	e->vm.tsc_shift = 1;
 	e->vm.xcr0 = 7;
-	e->vm.has_smap = how & 32;
+	e->vm.has_smap = how & 32 && !ring3;
 	lite_vm_init(&e->vm);
 	lite_vcpu_init(&e->v, &e->vm, 0);
 	guest_tables();
@@ -105,6 +111,7 @@ static inline void guest_new(struct fuzz *f)
 	e->vm.m2p = m2p;
 	fuzz_assert(!lite_vm_start(&e->vm, &pv));
 	e->v.kroot = G_L4;
+	e->v.uroot = ring3 ? G_L4B : 0;
 	e->v.kernel_sp = SP;
 	for (i = 0; i < 256; i++)
 		e->v.trap[i] = (struct lite_trap){ HANDLER + 16 * i, i & 3, i & 4 };
@@ -185,6 +192,7 @@ static inline void unchanged(const struct lite_vcpu *before)
 	memcpy(now.gtlb, before->gtlb, sizeof(now.gtlb));
 	now.gtlb_gen = before->gtlb_gen;
 	now.root_gfn = before->root_gfn;
+	now.uroot_gfn = before->uroot_gfn;
 	now.poll = before->poll; /* the end of a poll may be noted late */
 	if (memcmp(&now, before, sizeof(now))) {
 		size_t i = 0;
@@ -315,6 +323,9 @@ static inline bool serve(struct fuzz *f, u64 vec, u64 err, u64 cr2, u8 env)
 		return false;
 	}
 	fuzz_assert(next == LITE_RESUME);
+	/* A result may have gone to where the guest maps a table of its own. */
+	if (judge_step)
+		judge_step();
 	oracle_entry(e, obedient);
 	return true;
 }

@@ -69,7 +69,9 @@ static bool access_va(struct fuzz *f, u8 env, u64 va, u64 err, bool kernel, long
 		*ret = 0;
 		if (eu_hw(e, va, err, kernel))
 			return true;
-		if (!serve(f, TRAP_PF, err | (kernel ? 0 : 4) | (eu_spte(e, va) & P), va, env))
+		if (!serve(f, TRAP_PF,
+			   err | (kernel && e->vm.ring == 1 ? 0 : 4) | (eu_spte(e, va) & P), va,
+			   env))
 			return false;
 		*ret = 1 << 16;
 		if (e->v.stats.traps != traps)
@@ -247,6 +249,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	bool alive = true;
 
 	args_at = 0x40;
+	any_ring = true;
+	judge_step = judge;
 	guest_new(&f);
 	for (i = 0; alive && f.left && i < STEPS; i++) {
 		u8 op = f.p[0] & 31;

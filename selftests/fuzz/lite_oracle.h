@@ -32,6 +32,8 @@ struct oracle {
 	bool idle[ORACLE_PAGES]; /* of nobody's: in a pool, a list, never used */
 	u8 level[ORACLE_PAGES];	 /* a shadow table seen at that level */
 	u64 table[ORACLE_PAGES]; /* and for that guest table */
+	u8 view[ORACLE_PAGES];	 /* and of that role, mmu_int.h */
+	u8 role;		 /* of the root whose tree is being walked */
 };
 
 static struct oracle oracle;
@@ -84,7 +86,11 @@ static inline void oracle_prepare(struct eu *e)
 static inline void oracle_rights(u64 have, u64 guest)
 {
 	fuzz_assert(guest & P);
-	fuzz_assert(!(have & U) || (guest & U));
+	/* A kernel in ring 3 has to reach all. */
+	if (oracle.e->vm.ring == 3 && !oracle.role)
+		fuzz_assert(have & U);
+	else
+		fuzz_assert(!(have & U) || (guest & U));
 	fuzz_assert((have & NX) || !(guest & NX));
 }
 
@@ -121,20 +127,22 @@ static inline void oracle_tree(u64 pa, unsigned int level, u64 gfn)
 
 	fuzz_assert(oracle.gfn[page] == NOBODY && !oracle.idle[page]);
 	if (oracle.level[page]) {
-		fuzz_assert(oracle.level[page] == level);
+		fuzz_assert(oracle.level[page] == level && oracle.view[page] == oracle.role);
 		fuzz_assert(gfn == NOBODY || oracle.table[page] == NOBODY ||
 			    oracle.table[page] == gfn);
 		return;
 	}
 	oracle.level[page] = level;
+	oracle.view[page] = oracle.role;
 	oracle.table[page] = gfn;
 	if (f && f->pa && !(f->flags & FRAME_UNSYNC))
 		guest = (u64 *)(oracle.e->arena + f->pa);
 	for (i = 0; i < 512; i++) {
 		if (level == 4 && i >= 256 && i <= 271) {
-			u64 hyp = oracle.e->vm.mmu.hyp_pa[0];
+			u64 hyp = oracle.e->vm.mmu.hyp_pa[oracle.role];
+			u64 flags = oracle.e->vm.ring == 3 && !oracle.role ? 0x67 : 0x63;
 
-			fuzz_assert(t[i] == (i == 256 && hyp ? hyp | 0x63 : 0));
+			fuzz_assert(t[i] == (i == 256 && hyp ? hyp | flags : 0));
 			continue;
 		}
 		if (!t[i])
@@ -222,6 +230,14 @@ static inline void oracle_entry(struct eu *e, bool obedient)
 	}
 	fuzz_assert(v->root_pa && !(v->root_pa & 4095));
 	oracle_tree(v->root_pa, 4, obedient ? v->kroot : NOBODY);
+	fuzz_assert(e->vm.ring == 3 || !v->uroot_pa);
+	fuzz_assert(e->vm.ring != 3 || v->kernel || v->uroot_pa);
+	if (!v->uroot_pa)
+		return;
+	fuzz_assert(!(v->uroot_pa & 4095) && v->uroot_pa != v->root_pa);
+	oracle.role = LITE_VCPUS_MAX;
+	oracle_tree(v->uroot_pa, 4, obedient ? v->uroot : NOBODY);
+	oracle.role = 0;
 }
 
 /* Page 0 is nobody's; nothing has gone astray there. */

@@ -93,6 +93,8 @@ static bool may_write(u64 gfn)
 	if (e->vm.mmu.unsyncs)
 		return false;
 	mark_used(e->v.kroot, 4, used);
+	if (e->vm.ring == 3)
+		mark_used(e->v.uroot, 4, used);
 	for (i = 0; i < RAM; i++)
 		for (level = 1; level <= 4; level++)
 			if (lite_frame(&e->vm, i, NULL)->flags & FRAME_PINNED(level))
@@ -104,7 +106,8 @@ static bool may_write(u64 gfn)
 static long model(u64 va, u64 err, bool kernel, u64 *leaf, u64 *entry)
 {
 	long code = (long)(err & 0x12) | (kernel ? 0 : 4) | 1 << 16;
-	u64 gfn = e->v.kroot, all = ~0ull, any = 0, pte = 0;
+	bool two = e->vm.ring == 3;
+	u64 gfn = two && !kernel ? e->v.uroot : e->v.kroot, all = ~0ull, any = 0, pte = 0;
 	unsigned int level;
 
 	for (level = 4; level >= 1; level--) {
@@ -125,7 +128,7 @@ static long model(u64 va, u64 err, bool kernel, u64 *leaf, u64 *entry)
 		return code | 1;
 	if (((err & 2) && !(all & W)) || (!kernel && !(all & U)))
 		return code | 1;
-	if ((err & 16) && ((any & NX) || (kernel && (all & U))))
+	if ((err & 16) && ((any & NX) || (kernel && !two && (all & U))))
 		return code | 1;
 	return 0;
 }

@@ -36,7 +36,7 @@ quiet() {
 }
 
 modprobe msr
-insmod /lodge/modules/lodge.ko || exit 1
+lite_insmod || exit 1
 
 at=/lodge/selftests/lab/hostile
 n=2

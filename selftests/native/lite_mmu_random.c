@@ -79,7 +79,8 @@ static void audit(bool guest, unsigned int step, unsigned int op)
 static long model(u64 va, u64 err, bool kernel, u64 *leaf)
 {
 	long code = (long)(err & 0x12) | (kernel ? 0 : 4) | 1 << 16;
-	u64 gfn = e->v.kroot, all = ~0ull, any = 0;
+	bool two = e->vm.ring == 3;
+	u64 gfn = two && !kernel ? e->v.uroot : e->v.kroot, all = ~0ull, any = 0;
 	unsigned int level;
 
 	for (level = 4; level >= 1; level--) {
@@ -101,7 +102,7 @@ static long model(u64 va, u64 err, bool kernel, u64 *leaf)
 		return code | 1;
 	if (((err & 2) && !(all & W)) || (!kernel && !(all & U)))
 		return code | 1;
-	if ((err & 16) && ((any & NX) || (kernel && (all & U))))
+	if ((err & 16) && ((any & NX) || (kernel && !two && (all & U))))
 		return code | 1;
 	return 0;
 }
@@ -113,6 +114,10 @@ static void step_access(bool obedient)
 	long want = model(va, err, kernel, &leaf), have;
 
 	have = eu_access(e, va, err, kernel);
+	if (e->vm.ring == 3 && !kernel && !e->v.uroot) {
+		ksft_eq(have, -EINVAL);
+		return;
+	}
 	if (!obedient || have == want)
 		return;
 	/* Stale rights until the guest flushes, of a table that it writes to. */
@@ -183,7 +188,7 @@ static unsigned int one(bool obedient)
 	else if (op == 23)
 		err = mmu_unpin(&e->v, gfn);
 	else if (op == 24)
-		err = mmu_new_base(&e->v, gfn, false);
+		err = mmu_new_base(&e->v, gfn, rnd(2) && e->vm.ring == 3);
 	else if (op < 27)
 		err = mmu_flush(&e->v, rnd(2) ? ~0ull : rnd_va());
 	else if (op == 27)
@@ -213,7 +218,8 @@ static void run(bool obedient, struct eu_config c, u64 seed)
 	if (e)
 		eu_free(e);
 	e = eu_new(&c);
-	e->vm.mmu.hyp_pa[0] = (e->arena_pages - 1) * LITE_PAGE_SIZE;
+	e->vm.mmu.hyp_pa[0] = e->vm.mmu.hyp_pa[LITE_VCPUS_MAX] =
+		(e->arena_pages - 1) * LITE_PAGE_SIZE;
 	state = seed;
 	e->v.kroot = 1;
 	for (i = 0; i < STEPS; i++) {
@@ -254,6 +260,16 @@ static void hostile_small(void)
 	run(false, (struct eu_config){ .cache = true, .spages = 9 }, 0xff51afd7ed558ccdull);
 }
 
+/* Two views, by two roots. */
+static void ring3(void)
+{
+	run(true, (struct eu_config){ .cache = true, .ring = 3 }, 0xc6a4a7935bd1e995ull);
+	run(true, (struct eu_config){ .cache = false, .ring = 3 }, 0x87c37b91114253d5ull);
+	run(false, (struct eu_config){ .cache = true, .ring = 3 }, 0x4cf5ad432745937full);
+	run(false, (struct eu_config){ .cache = true, .spages = 12, .ring = 3 },
+	    0x52dce729da3ed7a1ull);
+}
+
 int main(int argc, char **argv)
 {
 	int ret;
@@ -262,6 +278,7 @@ int main(int argc, char **argv)
 	ksft_case("an obedient guest, with few shadow pages or no cache", obedient_small);
 	ksft_case("a hostile guest", hostile);
 	ksft_case("a hostile guest, with few shadow pages", hostile_small);
+	ksft_case("a kernel in ring 3", ring3);
 	ret = ksft_run(argc, argv);
 	if (e)
 		eu_free(e);

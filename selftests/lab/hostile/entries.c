@@ -49,7 +49,7 @@ GUEST(iret_ring0, "iret to ring 0 with IOPL 3",
       "lea 1f(%rip), %rax;" IRET("0x10", "0x3202") "1: mov %cs, %r12d; pushfq; pop %rax;"
 						   "and $0x3000, %eax; or %rax, %r12")
 {
-	gives(SW_KERN_CS);
+	gives(KERN_CS);
 }
 
 GUEST(iret_user, "iret to user mode with every flag",
@@ -64,7 +64,7 @@ GUEST(iret_user, "iret to user mode with every flag",
 GUEST(iret_cs, "iret with selectors that are not the guest's",
       "lea 1f(%rip), %rax;" IRET("0x40", "0x202") "1: mov %cs, %r12d")
 {
-	gives(SW_KERN_CS);
+	gives(KERN_CS);
 }
 
 GUEST(iret_32, "iret to 32-bit mode, RIP beyond it", IRET_TO("0x700513000", "0x23", "0x202"))

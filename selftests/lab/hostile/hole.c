@@ -76,7 +76,7 @@ static void pages(__u64 kind, __u64 first, __u64 count, __u64 mask)
 			  mask);
 }
 
-/* Text, RW, IDT and RO page of the processor that it runs on; of the others nothing. */
+/* For ring 1: text, RW, IDT and RO page of the processor it runs on; of the others nothing. */
 static void switcher(bool user)
 {
 	__u64 cpu, area;
@@ -85,7 +85,7 @@ static void switcher(bool user)
 	for (on = 0; on < n; on++) {
 		on_cpu(on);
 		for (cpu = 0; cpu < 16; cpu++) {
-			bool mine = cpu == (__u64)on && !user;
+			bool mine = cpu == (__u64)on && !user && ring == 1;
 
 			area = sw + cpu * SW_STRIDE;
 			pages(0, area, 32, mine ? 0x77 : 0);
@@ -104,7 +104,7 @@ static void rest(bool user)
 
 	for (k = 0; k < 3; k++) {
 		pages(k, hole, 64, k || user ? 0 : (1ull << M2P_PAGES) - 1);
-		pages(k, VI, 64, k == 2 || user ? 0 : 1);
+		pages(k, VI, 64, k == 2 || user || ring == 3 ? 0 : 1);
 		/* By 2 MiB in the three parts that are used, by 1 GiB, by 512 GiB, to the end. */
 		empty(k, hole + (2ull << 20), 2ull << 20, 511);
 		empty(k, sw + (2ull << 20), 2ull << 20, 511);
@@ -151,6 +151,7 @@ CASE(user_rest, "the rest of the hole, from user mode")
 
 GUEST(ex_text, "executes the switcher", "call *%rbx")
 {
+	unless_ring3(0x10);
 	traps(14, 2);
 }
 
@@ -159,6 +160,7 @@ GUEST(ex_way_out, "executes the switcher's way out",
       "1: movb $0x0f, %al; cmpw $0x22, (%rcx); inc %rcx; lea 0x3000(%rbx), %rdx; cmp %rdx, %rcx\n"
       "jae 2f; cmpl $0xfcd8220f, -1(%rcx); jne 1b; lea -1(%rcx), %rax; jmp *%rax\n2: ud2")
 {
+	unless_ring3(0);
 	/* mov %rax, %cr3, in ring 1: emulated, and refused as no root of the guest's. */
 	expect(ended == 1 ? end.r13 == 13 : !ended && run->reason == LODGE_EXIT_KILLED);
 }
@@ -167,6 +169,7 @@ GUEST(mode_forged, "forges its mode: a hypercall is a system call",
       "movb $0, 0x40c0(%rbx);"
       "mov $63, %eax; syscall; mov %rax, %r12")
 {
+	unless_ring3(2);
 	traps(SYSCALL, 63);
 }
 
@@ -174,6 +177,7 @@ GUEST(fault_forged, "forges the switcher's fault",
       "movq $1, 0x40c8(%rbx); mov $55, %eax;"
       "mov $3, %edi; syscall")
 {
+	unless_ring3(2);
 	dies(SWITCHER_FAULT);
 }
 
@@ -181,6 +185,7 @@ GUEST(ones_hc, "fills the writable page, then a hypercall",
       "lea 0x4000(%rbx), %rdi;"
       "mov $4096, %ecx; mov $0xff, %al; rep stosb; mov $63, %eax; syscall; mov %rax, %r12")
 {
+	unless_ring3(2);
 	dies(SWITCHER_FAULT);
 }
 
@@ -188,6 +193,7 @@ GUEST(ones_ud, "fills the writable page, then a trap",
       "lea 0x4000(%rbx), %rdi;"
       "mov $4096, %ecx; mov $0xff, %al; rep stosb; ud2")
 {
+	unless_ring3(2);
 	dies(SWITCHER_FAULT);
 }
 
@@ -197,6 +203,7 @@ GUEST(junk_sc, "fills it but for that, then a system call",
       "mov $4096, %ecx; mov $0xff, %al; rep stosb; movq $0, 0x40c8(%rbx);"
       "mov $63, %eax; syscall; mov %rax, %r12")
 {
+	unless_ring3(2);
 	gives(-ENOSYS);
 }
 
@@ -216,6 +223,9 @@ CASE(leftovers, "what another guest has left in the writable page")
 	__u64 *p;
 	int i, k;
 
+	make(dump, dump_end, false);
+	go(LONG);
+	unless_ring3(0);
 	for (k = 0; k < 2; k++) {
 		make(k ? secrets_user : secrets, k ? secrets_user_end : secrets_end, k);
 		*(__u64 *)at(DATA + RESUME) = 0;
@@ -250,6 +260,7 @@ CASE(host_residue, "what the host has left in the writable page")
 		memset(p, 0, PAGE);
 		again();
 		go(LONG);
+		unless_ring3(0);
 		gives(0);
 		/* The four stacks of NMIs and the like: of this guest nothing, and so nothing. */
 		for (i = D_IST / 8; i < (D_IST + 4 * D_IST_SIZE) / 8; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guests that attack their hypervisor, without a VMM around them: each is a small kernel in ring 1,
- * with page tables of its own, that /dev/lodge runs directly. A case is the guest's instructions
- * and what has to come of them:
+ * Guests that attack their hypervisor, without a VMM around them: each is a small kernel, in the
+ * ring that the module was loaded for and with page tables of its own, that /dev/lodge runs
+ * directly. A case is the guest's instructions and what has to come of them:
  *
  *	GUEST(wr_idt, "writes the IDT", "movq $0, 0x5000(%rbx)")
  *	{
@@ -165,7 +165,7 @@ static struct lodge_run *run;
 static struct lodge_state begin, end; /* of the last go() */
 static int ended;		      /* go()'s value */
 static __u64 hole, sw;
-static unsigned int levels;
+static unsigned int levels, ring;
 static unsigned int vcpus = 1; /* of the next make(); the others are the case's to create */
 
 static inline void *at(__u64 gpa)
@@ -314,8 +314,19 @@ static inline void tell(void)
 #define dies(text)                                           \
 	expect(!ended && run->reason == LODGE_EXIT_KILLED && \
 	       !strncmp(run->killed.why, text, strlen(text)))
+/* In ring 3 the switcher is out of the kernel's reach: a page fault, and that is all. */
+#define unless_ring3(err)                 \
+	do {                              \
+		if (ring == 3) {          \
+			traps(14, (err)); \
+			return;           \
+		}                         \
+	} while (0)
 /* Still running, or asleep. */
 #define waits() expect(ended == -1)
+
+/* What CS holds in the guest's kernel. */
+#define KERN_CS (ring == 3 ? SW_USER_CS : SW_KERN_CS)
 
 #define SWITCHER_FAULT "the switcher met a fault that the guest has caused"
 #define NO_STACK       "no stack for a trap frame"
@@ -417,6 +428,7 @@ static inline int hostile_run(int argc, char **argv)
 		return KSFT_FAIL;
 	}
 	levels = info.levels;
+	ring = info.ring;
 	hole = levels == 5 ? 0xff00000000000000ull : 0xffff800000000000ull;
 	sw = hole + (256ull << 30);
 	return ksft_run(argc, argv);

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Whether this host will do, and in which ring guests' kernels run on it. Looked at once, when the
+ * module is loaded; each refusal is one line in the log. No locks.
+ */
+#include <linux/cc_platform.h>
+#include <linux/moduleparam.h>
+#include <linux/printk.h>
+#include <linux/string.h>
+#include <asm/cpufeature.h>
+#include <asm/processor.h>
+#include <asm/special_insns.h>
+
+#include "area.h"
+#include "lite/abi/ring_policy.h"
+
+/* CR4 bits that this kernel's headers may not know. */
+#define CR4_CET	 (1ul << 23)
+#define CR4_PKS	 (1ul << 24)
+#define CR4_LASS (1ul << 27)
+#define CR4_FRED (1ul << 32)
+
+static bool allow_unisolated;
+module_param(allow_unisolated, bool, 0444);
+MODULE_PARM_DESC(allow_unisolated,
+		 "ring 1 though this processor does not isolate it: trusted guests only");
+
+static char *ring_param = "auto";
+module_param_named(ring, ring_param, charp, 0444);
+MODULE_PARM_DESC(ring, "of guests' kernels: 1, 3, or auto (default), by what isolates them here");
+
+static unsigned int ring;
+
+unsigned int world_ring(void)
+{
+	return ring;
+}
+
+/* One line for an administrator, or NULL. */
+static const char *refusal(void)
+{
+	unsigned long cr4 = __read_cr4();
+
+	if (boot_cpu_has(X86_FEATURE_XENPV))
+		return "this kernel is itself a paravirtual guest";
+	if (!(cr4 & X86_CR4_FSGSBASE))
+		return "the processor or the kernel lacks FSGSBASE";
+	if (!boot_cpu_has(X86_FEATURE_NX))
+		return "the processor lacks NX";
+	if (cr4 & (CR4_CET | CR4_LASS | CR4_FRED | CR4_PKS))
+		return "CET, LASS, FRED or PKS are on, which is not supported yet; "
+		       "try ibt=off fred=off";
+	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT))
+		return "memory encryption is on, which is not supported yet";
+	return NULL;
+}
+
+static int ring_init(void)
+{
+	const struct ring_host host = {
+		.meltdown = boot_cpu_has_bug(X86_BUG_CPU_MELTDOWN),
+		.eibrs = boot_cpu_has(X86_FEATURE_IBRS_ENHANCED),
+		.trusted = allow_unisolated,
+	};
+	enum ring_policy policy;
+	const char *why;
+
+	if (sysfs_streq(ring_param, "auto")) {
+		policy = RING_AUTO;
+	} else if (sysfs_streq(ring_param, "1")) {
+		policy = RING_1;
+	} else if (sysfs_streq(ring_param, "3")) {
+		policy = RING_3;
+	} else {
+		pr_err("lodge: ring=%s: wants auto, 1 or 3\n", ring_param);
+		return -EINVAL;
+	}
+	ring = ring_choose(policy, &host, &why);
+	if (!ring) {
+		pr_err("lodge: refused: ring=1: %s; take ring=3, or allow_unisolated=1 for trusted "
+		       "guests\n",
+		       why);
+		return -ENODEV;
+	}
+	pr_info("lodge: guests' kernels run in ring %u: %s\n", ring, why);
+	return 0;
+}
+
+int policy_init(void)
+{
+	const char *why = refusal();
+
+	if (!why)
+		return ring_init();
+	pr_err("lodge: refused: %s\n", why);
+	return -ENODEV;
+}

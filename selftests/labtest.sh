@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # For tests whose guests run in the lab's emulated PC (selftests/lab/*.sh). One script is both ends,
-# and serves both modes, "SCRIPT kvm" (default) and "SCRIPT lite":
+# and serves both modes, "SCRIPT kvm" (default) and "SCRIPT lite"; "SCRIPT ring3" is lite mode with
+# the guest's kernel in ring 3:
 #
 #	. "$(dirname "$0")/../labtest.sh"
 #	lab_enter --timeout 300
@@ -29,6 +30,9 @@ else
 fi
 
 accel=${1:-kvm}
+if [ "$accel" = ring3 ]; then
+	accel=lite LODGE_RING=3
+fi
 kernel=/lodge/vmlinuz
 initrd=/tmp/t/initrd
 W=/tmp/t

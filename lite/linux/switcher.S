@@ -251,7 +251,7 @@ sw_hc_segment:
 1:	mov	$25, %eax
 	jmp	sw_slow
 
-/* Back to the guest's kernel after the hypercall, RAX = 0. RCX, R11, flags are the caller's loss. */
+/* Back to the guest's kernel after the hypercall, RAX = 0; RCX, R11 and the flags are lost. */
 sw_hc_done:
 	incq	RW(D_N_HC)
 	mov	RW(D_RSP), %rax

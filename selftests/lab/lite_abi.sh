@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../labtest.sh"
 lab_enter --no-vt --mem 1G --timeout 300
 
-insmod /lodge/modules/lodge.ko || exit 1
+lite_insmod || exit 1
 /lodge/selftests/lab/lite_abi
 status=$?
 # The last VM may still be on its way out.

@@ -124,14 +124,14 @@ busy() {
 
 reload() {
 	for _ in $(seq "$reloads"); do
-		insmod /lodge/modules/lodge.ko || return 1
+		lite_insmod || return 1
 		start "$work"
 		sleep 1
 		kill -9 "$pid"
 		wait "$pid"
 		wait_for 20 unload || return 1
 	done
-	insmod /lodge/modules/lodge.ko
+	lite_insmod
 }
 
 nr_nmis() {
@@ -163,7 +163,7 @@ nmi_storm() {
 
 ktap_plan 13
 ktap_msg "seed $seed"
-insmod /lodge/modules/lodge.ko
+lite_insmod
 bad_before=$(nr_bad_lines)
 ktap_case "a guest runs" healthy
 mem_before=$(mem_free)

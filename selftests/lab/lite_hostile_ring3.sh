@@ -4,7 +4,5 @@
 # lite_hostile.sh with guests' kernels in ring 3.
 
 export LODGE_RING=3
-# shellcheck disable=SC2034
-programs="hole tables entries selectors hypercalls"
 # shellcheck source=selftests/lab/lite_hostile.sh
 . "$(dirname "$0")/lite_hostile.sh"

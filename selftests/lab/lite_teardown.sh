@@ -6,12 +6,15 @@
 # outside, in the middle of world switches. lite_teardown_pti.sh is the same with two processors
 # and page table isolation, and shorter; lite_teardown_smp.sh with guests that have four vCPUs.
 #
-# SEED=N repeats a run's moments as far as a clock can.
+# SEED=N repeats a run's moments as far as a clock can. LODGE_TEST_FULL=1 takes five times as long.
 
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
 
-kills=${kills:-20} reloads=${reloads:-5} nmis=${nmis:-1000}
+kills=${kills:-20} reloads=${reloads:-5} nmis=${nmis:-1000} time=1
+if [ -n "${LODGE_TEST_FULL-}" ]; then
+	kills=100 reloads=20 nmis=5000 time=5
+fi
 # KiB that the host's own caches may come to hold meanwhile.
 slack=4096
 seed=${SEED:-$$}
@@ -29,7 +32,7 @@ if [ -z "${LAB-}" ]; then
 	injector=$!
 	export TMPDIR="$dir"
 	# shellcheck disable=SC2086
-	lab_enter --no-vt --mem 1536M --timeout 400 --env "SEED=$seed" ${lab_options-} \
+	lab_enter --no-vt --mem 1536M --timeout $((500 * time)) --env "SEED=$seed" ${lab_options-} \
 		--qemu "-monitor unix:$dir/mon,server=on,wait=off"
 fi
 lab_enter
@@ -152,7 +155,10 @@ nmi_storm() {
 	in=$W/stop2
 	start "(while :; do cat /proc/self/maps >/dev/null; done) & read x; echo got \$x; exit 7"
 	b=$pid out_b=$out in=
-	wait_for 150 nmis_came || { echo "$nmis_before NMIs before, $(nr_nmis) now"; return 1; }
+	if ! wait_for $((150 * time)) nmis_came; then
+		echo "$nmis_before NMIs before, $(nr_nmis) now"
+		return 1
+	fi
 	echo stop >&5
 	echo stop >&6
 	guest_wait "$a"
@@ -161,7 +167,42 @@ nmi_storm() {
 	[ "$st" = 7 ] || { echo "status $st"; cat "$out_b"; return 1; }
 }
 
-ktap_plan 13
+stats() {
+	printf 'stats\n' | socat -t 10 - "UNIX-CONNECT:$W/p.sock"
+}
+
+evicted() {
+	stats | grep -qE 'shadow_evicted=[1-9]'
+}
+
+# Next to nothing is free, files are read for which there is no room, and reclaim asks all who have
+# something, the module among them.
+pressure() {
+	mkfifo $W/stop3
+	mkdir -p $W/fill
+	exec 7<>$W/stop3
+	in=$W/stop3
+	guest_start --accel lite --cpus "${vcpus:-1}" --mem 128M --monitor unix:$W/p.sock -- \
+		"(while :; do cat /proc/self/maps >/dev/null; done) & read x; exit 7"
+	in=
+	wait_for 60 stats >/dev/null
+	mount -t tmpfs -o size=100% none $W/fill
+	head -c $(($(sed -n 's/^MemFree: *\([0-9]*\).*/\1/p' /proc/meminfo) / 1024 - 64))M \
+		/dev/zero >$W/fill/all
+	for _ in $(seq $((5 * time))); do
+		find /usr -type f -size +64k -exec cat {} + >/dev/null 2>&1
+		echo 2 >/proc/sys/vm/drop_caches
+	done
+	pr_st=0
+	wait_for 30 evicted || { pr_st=1; stats; }
+	umount $W/fill
+	echo stop >&7
+	guest_wait
+	[ "$st" = 7 ] || { echo "status $st"; cat "$out" "$err"; return 1; }
+	return $pr_st
+}
+
+ktap_plan 16
 ktap_msg "seed $seed"
 lite_insmod
 bad_before=$(nr_bad_lines)
@@ -175,6 +216,10 @@ ktap_case "a guest runs after that" healthy
 
 ktap_case "the module cannot go while a guest runs, and can then" busy
 ktap_case "it comes and goes" reload
+ktap_case "that leaves no warning" quiet_dmesg
+ktap_case "and no memory" mem_back
+
+ktap_case "a guest lives with reclaim, and gives shadow pages back" pressure
 ktap_case "that leaves no warning" quiet_dmesg
 ktap_case "and no memory" mem_back
 

@@ -37,13 +37,13 @@ function count_table(title, names,    n, v, i, j, line, any) {
 	n = split(names, v, " ")
 	print "\n" title
 	line = sprintf("%-22s", "")
-	for (j = 2; j <= 3; j++)
+	for (j = 2; j <= modes; j++)
 		line = line sprintf(" %14s", mode[j])
 	print line
 	for (i = 1; i <= n; i++) {
 		line = sprintf("%-22s", v[i])
 		any = 0
-		for (j = 2; j <= 3; j++) {
+		for (j = 2; j <= modes; j++) {
 			any += (mode[j], v[i]) in total
 			line = line sprintf(" %14s", (mode[j], v[i]) in total ? \
 				sprintf("%.0f", total[mode[j], v[i]]) : "-")
@@ -54,7 +54,7 @@ function count_table(title, names,    n, v, i, j, line, any) {
 }
 
 BEGIN {
-	split("host lite lite-nocache", mode, " ")
+	modes = split("host lite lite-ring3 lite-nocache", mode, " ")
 }
 
 FNR == 1 {
@@ -105,29 +105,34 @@ END {
 	}
 	for (k in counts)
 		total[k] = median(counts[k])
-	printf "%-20s %4s %15s %15s %15s %9s %9s %9s | %9s %9s %9s\n", "", "", "host", "lite",
-		"lite-nocache", "l/h", "n/h", "n/l", "best l/h", "n/h", "n/l"
+	printf "%-20s %4s", "", ""
+	for (j = 1; j <= modes; j++)
+		printf " %15s", mode[j]
+	printf " %7s %7s %7s %7s | %8s %7s %7s %7s\n", "l/h", "3/h", "n/h", "n/l", "best l/h",
+		"3/h", "n/h", "n/l"
 	for (i = 1; i <= rows; i++) {
 		r = row[i]
 		# The width of "±" is two bytes to some awks and one character to others.
 		line = sprintf("%-20s %4s", r, unit[r])
-		for (j = 1; j <= 3; j++) {
+		for (j = 1; j <= modes; j++) {
 			c = cell(mode[j], r)
 			w = length(c) - (c ~ /±/ && length("±") == 2)
 			line = line sprintf("%" (16 - w) "s%s", "", c)
 		}
-		print line sprintf(" %9s %9s %9s | %9s %9s %9s", times(mid, "lite", "host", r),
+		print line sprintf(" %7s %7s %7s %7s | %8s %7s %7s %7s",
+			times(mid, "lite", "host", r), times(mid, "lite-ring3", "host", r),
 			times(mid, "lite-nocache", "host", r),
 			times(mid, "lite-nocache", "lite", r), times(best, "lite", "host", r),
+			times(best, "lite-ring3", "host", r),
 			times(best, "lite-nocache", "host", r),
 			times(best, "lite-nocache", "lite", r))
 	}
 	print "Median of the rounds, and half of what lies between the lowest and the highest." \
-		"\nRatios are times: above 1 is slower. l/h: lite to host, n/h: without the cache" \
-		"\nto host, n/l: without the cache to with it; then the same of the best rounds," \
-		"\nwhich other load on the machine disturbs least."
+		"\nRatios are times: above 1 is slower. l/h: lite to host, 3/h: in ring 3 to" \
+		"\nhost, n/h: without the cache to host, n/l: without the cache to with it; then" \
+		"\nthe same of the best rounds, which other load on the machine disturbs least."
 	for (i = 1; i <= rows; i++)
-		for (j = 1; j <= 3; j++)
+		for (j = 1; j <= modes; j++)
 			if ((mode[j], row[i]) in missing)
 				print "not measured: " mode[j] " " row[i] ": " \
 					missing[mode[j], row[i]]
@@ -143,7 +148,7 @@ END {
 	for (i = 1; i <= rows; i++) {
 		r = row[i]
 		printf "  {\"name\": \"%s\", \"unit\": \"%s\"", r, unit[r] >json
-		for (j = 1; j <= 3; j++)
+		for (j = 1; j <= modes; j++)
 			if ((mode[j], r) in mid)
 				printf ", \"%s\": {\"median\": %s, \"min\": %s, \"max\": %s}",
 					mode[j], mid[mode[j], r], lo[mode[j], r],
@@ -151,7 +156,7 @@ END {
 		print "}" (i < rows ? "," : "") >json
 	}
 	print " ],\n \"counters\": {" >json
-	for (j = 2; j <= 3; j++) {
+	for (j = 2; j <= modes; j++) {
 		printf "  \"%s\": {", mode[j] >json
 		sep = ""
 		for (k in total) {
@@ -161,7 +166,7 @@ END {
 			printf "%s\"%s\": %.0f", sep, kv[2], total[k] >json
 			sep = ", "
 		}
-		print "}" (j < 3 ? "," : "") >json
+		print "}" (j < modes ? "," : "") >json
 	}
 	print " }\n}" >json
 }

@@ -17,7 +17,7 @@ LINKS_blk_stress := $(BLK_FILES)
 LINKS_console := vq vdev mmio console
 LINKS_rng := vq vdev mmio rng
 NET_FILES := vq vdev mmio net net_pair net_thread net_rx net_tx net_ctrl net_iov net_lib net_pcap \
-	     net_pcap_ring net_pcap_set net_csum net_tap net_user net_iface net_replay
+	     net_pcap_ring net_pcap_set net_csum net_frag net_tap net_user net_iface net_replay
 LINKS_net := $(NET_FILES)
 LINKS_net_ctrl := $(NET_FILES)
 LINKS_net_mq := $(NET_FILES)

@@ -243,7 +243,7 @@ static int net_check_cfg(const struct net_cfg *c, struct err *err)
 
 static int net_create(const void *cfg, const struct gmem *mem, struct vdev **out, struct err *err)
 {
-	const struct net_cfg *c = cfg;
+	struct net_cfg copy = *(const struct net_cfg *)cfg, *c = &copy;
 	bool offload = !c->offload || !strcmp(c->offload, "on");
 	struct net_backend *be;
 	int ret;
@@ -251,6 +251,9 @@ static int net_create(const void *cfg, const struct gmem *mem, struct vdev **out
 	ret = net_check_cfg(c, err);
 	if (ret)
 		return ret;
+	/* Both ends of that wire are ours, and each packet costs the same. */
+	if (c->user && !c->mtu)
+		c->mtu = NET_USER_MTU;
 	if (c->tap)
 		ret = net_tap_open(c->tap, c->addr, c->mtu, offload, MAX(c->queues, 1), &be, err);
 	else if (c->iface)

@@ -16,6 +16,7 @@
 #include "vdev.h"
 
 #define NET_PAIRS_MAX	  8
+#define NET_MTU		  1500	/* of who was told of no other */
 #define NET_POLL_MAX	  10000 /* microseconds */
 #define NET_RING	  256	/* entries, hence also the longest chain */
 #define NET_RX_IOV	  (2 * NET_RING)
@@ -360,6 +361,32 @@ uint16_t net_csum_value(const uint8_t *frame, uint32_t len, uint32_t start);
 
 /** net_csum_complete - put it there; nothing if there is no such place in the frame */
 void net_csum_complete(uint8_t *frame, uint32_t len, uint32_t start, uint32_t offset);
+
+/** net_csum_finish - do what a sent frame's header leaves to others, but for its segmentation */
+void net_csum_finish(uint8_t *frame, uint32_t len, const struct virtio_net_hdr_v1 *hdr);
+
+/* net_frag.c */
+
+/**
+ * struct net_frag - what begins a fragment
+ * @head: Ethernet and IP header, @len bytes
+ * @last: there is no other one behind it
+ */
+struct net_frag {
+	uint8_t head[14 + 60];
+	uint32_t len;
+	bool last;
+};
+
+/**
+ * net_frag_next - a fragment of a whole frame of IPv4
+ * @mtu:  of the fragments
+ * @done: bytes of the packet's payload that were in the ones before; the next follow @f->head
+ *
+ * Return: how many; 0: it cannot be taken apart.
+ */
+uint32_t net_frag_next(const uint8_t *frame, uint32_t len, uint32_t mtu, uint32_t done,
+		       struct net_frag *f);
 
 /* net_lib.c */
 

@@ -58,6 +58,8 @@ struct net_backend;
  * @set_offloads: from now on hand over only frames that need no more than these
  *		  VIRTIO_NET_F_GUEST_* bits; 0 or -errno. NULL: the backend never uses an offload.
  *		  Of an interface with several queues, the first one's is called, for all.
+ * @set_mtu:	  the largest IP packet that the guest expects, before each driver's first frame;
+ *		  it may be told of a larger one next time. NULL: frames are what they are.
  * @attach:	  let frames come in by this queue of the interface, or no longer; then what it
  *		  still has is dropped. 0 or -errno. Never called for the first queue, which is
  *		  attached from the beginning as the others are not. NULL: there is only one.
@@ -76,6 +78,7 @@ struct net_backend_ops {
 	const char *name;
 	void (*close)(struct net_backend *be);
 	int (*set_offloads)(struct net_backend *be, uint64_t features);
+	void (*set_mtu)(struct net_backend *be, unsigned int mtu);
 	int (*attach)(struct net_backend *be, bool on);
 	int (*send)(struct net_backend *be, const struct iovec *iov, unsigned int n, size_t len);
 	ssize_t (*recv)(struct net_backend *be, const struct iovec *iov, unsigned int n);
@@ -114,10 +117,13 @@ struct net_backend {
 int net_tap_open(const char *name, const char *addr, unsigned int mtu, bool offload,
 		 unsigned int queues, struct net_backend **out, struct err *err);
 
+/* The largest that libslirp has room for, with headers. */
+#define NET_USER_MTU 65520
+
 /**
  * net_user_open - a small IP network in this process (libslirp), which needs no privilege
  * @hostfwd: forwarded ports, each PROTO:[HOSTADDR]:PORT-[GUESTADDR]:PORT
- * @mtu:     largest IP packet, 0: 1500
+ * @mtu:     largest IP packet; guests that do not hear of it get fragments of 1500 bytes
  *
  * 10.0.2.0/24; 10.0.2.2 is the host, 10.0.2.3 its name servers, 10.0.2.15 the guest (by DHCP).
  */

@@ -52,6 +52,30 @@ void net_csum_complete(uint8_t *frame, uint32_t len, uint32_t start, uint32_t of
 	memcpy(frame + start + offset, &w, 2);
 }
 
+void net_csum_finish(uint8_t *frame, uint32_t len, const struct virtio_net_hdr_v1 *hdr)
+{
+	uint32_t start = hdr->csum_start, ihl;
+	struct net_l4 l4;
+
+	/* A segmented packet's own length is for whoever segments it: nobody here. */
+	if (hdr->gso_type && len >= 14 + 20 && get16(frame + 12) == ETHERTYPE_IP) {
+		ihl = (frame[14] & 0xf) * 4;
+		frame[16] = (len - 14) >> 8;
+		frame[17] = len - 14;
+		frame[24] = 0;
+		frame[25] = 0;
+		net_csum_complete(frame, MIN(len, 14 + ihl), 14, 10);
+	}
+	if (!(hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return;
+	/* Neither is the length in its pseudo header. */
+	if (net_l4_find(frame, len, &l4) && l4.start == start && l4.offset == hdr->csum_offset) {
+		memcpy(frame + start + l4.offset, &l4.pseudo, 2);
+		len = l4.end;
+	}
+	net_csum_complete(frame, len, start, hdr->csum_offset);
+}
+
 static bool l4_find_ip4(const uint8_t *frame, uint32_t len, uint32_t off, struct net_l4 *l4)
 {
 	uint32_t ihl = (frame[off] & 0xf) * 4, total = get16(frame + off + 2);

@@ -9,6 +9,7 @@
  * pair 0's thread, which net_pairs_stop() ends first. Counters are read by any.
  */
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -73,6 +74,10 @@ int net_pairs_start(struct net_dev *nd)
 	struct net_pair *p = nd->pair[0];
 	int ret;
 
+	if (p->be->ops->set_mtu)
+		p->be->ops->set_mtu(p->be, vdev_has(&nd->vd, VIRTIO_NET_F_MTU)
+						   ? le16toh(nd->config.mtu)
+						   : NET_MTU);
 	ret = p->be->ops->set_offloads ? p->be->ops->set_offloads(p->be, nd->rx_offloads) : 0;
 	if (ret)
 		return ret;

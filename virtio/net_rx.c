@@ -36,7 +36,7 @@ static size_t rx_want(const struct net_dev *nd)
 		return NET_FRAME_MAX;
 	if (vdev_has(&nd->vd, VIRTIO_NET_F_MTU))
 		return nd->config.mtu + 18u;
-	return 1500 + 18;
+	return NET_MTU + 18;
 }
 
 /* Move the window back to the start of its arrays. */

@@ -2,7 +2,12 @@
 /*
  * Network backend: an IP network inside this process, by libslirp. The guest's connections become
  * sockets of the user who runs the VMM, so that no privilege is needed; forwarded ports let the
- * host in. IPv4 only, libslirp's usual addresses, no offloads.
+ * host in. IPv4 only, libslirp's usual addresses.
+ *
+ * A packet costs the guest, this process and libslirp the same whatever its length, so they are as
+ * long as they can be: libslirp makes those of a large MTU, which the guest is told of, and takes
+ * the guest's large segments as they are, once their checksums are there. A driver that knows of no
+ * MTU gets none larger than 1500 bytes: in TCP it says so itself, others are made fragments here.
  *
  * libslirp hands frames over from within its own calls, whereas the device asks for them when it
  * has buffers: between the two lies a bounded queue. What does not fit is dropped, as on any wire.
@@ -12,6 +17,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/ethernet.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
 #include <stdlib.h>
@@ -49,17 +55,22 @@ struct user_timer {
 
 /**
  * struct net_user - the backend
+ * @mtu:      of the guest's driver
+ * @offloads: NET_GUEST_OFFLOADS in force
  * @fifo: frames for the guest, each a 32-bit length and its bytes, in [head, tail)
+ * @frag: bytes of the first one that the guest has had, in fragments
  * @pfd:  pfd[0] is the device's epoll instance, the others are libslirp's sockets
  */
 struct net_user {
 	struct net_backend be;
 	Slirp *slirp;
+	unsigned int mtu;
+	uint64_t offloads;
 	struct user_timer timer[USER_TIMERS];
 	struct pollfd *pfd;
 	unsigned int npfd, pfd_max;
 	uint8_t *fifo;
-	uint32_t head, tail;
+	uint32_t head, tail, frag;
 	uint8_t frame[NET_FRAME_MAX];
 };
 
@@ -220,12 +231,29 @@ static void user_wait(struct net_backend *be, int epfd, int timeout)
 	user_run_timers(u);
 }
 
+static int user_set_offloads(struct net_backend *be, uint64_t features)
+{
+	struct net_user *u = container_of(be, struct net_user, be);
+
+	u->offloads = features;
+	return 0;
+}
+
+static void user_set_mtu(struct net_backend *be, unsigned int mtu)
+{
+	struct net_user *u = container_of(be, struct net_user, be);
+
+	u->mtu = mtu;
+	u->frag = 0;
+}
+
 static int user_send(struct net_backend *be, const struct iovec *iov, unsigned int n, size_t len)
 {
 	struct net_user *u = container_of(be, struct net_user, be);
 
 	/* A copy, as libslirp looks at some bytes more than once. */
 	net_iov_read(iov + 1, n - 1, 0, u->frame, len);
+	net_csum_finish(u->frame, len, iov[0].iov_base);
 	lib.input(u->slirp, u->frame, len);
 	return 0;
 }
@@ -233,14 +261,34 @@ static int user_send(struct net_backend *be, const struct iovec *iov, unsigned i
 static ssize_t user_recv(struct net_backend *be, const struct iovec *iov, unsigned int n)
 {
 	struct net_user *u = container_of(be, struct net_user, be);
-	uint32_t len, done;
+	const uint8_t *frame = u->fifo + u->head + sizeof(uint32_t);
+	struct virtio_net_hdr_v1 *hdr = iov[0].iov_base;
+	uint32_t len, part, done;
+	struct net_frag f;
 
 	if (u->head == u->tail)
 		return -EAGAIN;
 	memcpy(&len, u->fifo + u->head, sizeof(len));
-	memset(iov[0].iov_base, 0, iov[0].iov_len);
-	done = net_iov_write(iov + 1, n - 1, 0, u->fifo + u->head + sizeof(len), len);
-	u->head += sizeof(len) + len;
+	memset(hdr, 0, sizeof(*hdr));
+	if (len <= ETH_HLEN + u->mtu) {
+		/* It has never been on a wire. */
+		if (u->offloads & NET_BIT(VIRTIO_NET_F_GUEST_CSUM))
+			hdr->flags = VIRTIO_NET_HDR_F_DATA_VALID;
+		u->head += sizeof(len) + len;
+		return NET_HDR_LEN + net_iov_write(iov + 1, n - 1, 0, frame, len);
+	}
+	part = net_frag_next(frame, len, u->mtu, u->frag, &f);
+	if (!part) {
+		u->head += sizeof(len) + len;
+		return NET_HDR_LEN; /* the device drops, and counts, what is no frame */
+	}
+	done = net_iov_write(iov + 1, n - 1, 0, f.head, f.len);
+	done += net_iov_write(iov + 1, n - 1, f.len, frame + f.len + u->frag, part);
+	u->frag += part;
+	if (f.last) {
+		u->head += sizeof(len) + len;
+		u->frag = 0;
+	}
 	return NET_HDR_LEN + done;
 }
 
@@ -258,6 +306,8 @@ static void user_close(struct net_backend *be)
 static const struct net_backend_ops user_ops = {
 	.name = "user",
 	.close = user_close,
+	.set_offloads = user_set_offloads,
+	.set_mtu = user_set_mtu,
 	.send = user_send,
 	.recv = user_recv,
 	.wait = user_wait,
@@ -369,8 +419,8 @@ int net_user_open(const struct opt_multi *hostfwd, unsigned int mtu, struct net_
 		.vhost.s_addr = htonl(USER_HOST),
 		.vdhcp_start.s_addr = htonl(USER_GUEST),
 		.vnameserver.s_addr = htonl(USER_DNS),
-		.if_mtu = mtu,
-		.if_mru = mtu,
+		.if_mtu = MIN(mtu, NET_USER_MTU),
+		.if_mru = MIN(mtu, NET_USER_MTU),
 	};
 	struct net_user *u;
 	unsigned int i;
@@ -384,6 +434,9 @@ int net_user_open(const struct opt_multi *hostfwd, unsigned int mtu, struct net_
 		return err_set(err, -ENOMEM, "--net user: out of memory");
 	u->be.ops = &user_ops;
 	u->be.fd = -1;
+	u->be.offloads = NET_BIT(VIRTIO_NET_F_CSUM) | NET_BIT(VIRTIO_NET_F_HOST_TSO4) |
+			 NET_BIT(VIRTIO_NET_F_GUEST_CSUM);
+	u->mtu = NET_MTU;
 	u->pfd_max = 16;
 	u->pfd = malloc(u->pfd_max * sizeof(*u->pfd));
 	u->fifo =

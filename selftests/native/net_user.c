@@ -19,6 +19,7 @@ static const uint8_t guest_mac[] = { 2, 0, 0, 0, 0, 2 },
 		     all_mac[] = { 255, 255, 255, 255, 255, 255 };
 static uint8_t host_mac[ETH_ALEN];
 static uint8_t frame[NET_FRAME_MAX], got[NET_FRAME_MAX];
+static uint8_t flags; /* of got[]'s header */
 
 static void put16(uint8_t *p, uint16_t v)
 {
@@ -55,22 +56,33 @@ static int user_create(struct nic *k, const char *keys, struct err *err)
 	return net_ops.create(&cfg, &k->d.mem, &k->vd, err);
 }
 
-static void user_up(struct nic *k, const char *keys)
+static void user_start(struct nic *k, uint64_t want)
+{
+	unsigned int i;
+
+	vdrv_start(&k->d, k->m, want, 0, 0);
+	for (i = 0; i < 200; i++) {
+		struct vdrv_buf b = { vdrv_alloc_high(&k->d, 2000, 16), 2000 };
+
+		nic_post(k, &b, 1);
+	}
+	vdrv_kick(&k->d.q[NIC_RX]);
+}
+
+static void user_up_with(struct nic *k, const char *keys, uint64_t want)
 {
 	struct err err = { 0 };
-	unsigned int i;
 
 	if (user_create(k, keys, &err))
 		ksft_fail("%s", err.msg);
 	snprintf(k->vd->label, sizeof(k->vd->label), "net0");
 	ksft_eq(vmmio_create(k->vd, &k->m), 0);
-	vdrv_start(&k->d, k->m, ALL, 0, 0);
-	for (i = 0; i < 64; i++) {
-		struct vdrv_buf b = { vdrv_alloc_high(&k->d, 1000, 16), 1000 };
+	user_start(k, want);
+}
 
-		nic_post(k, &b, 1);
-	}
-	vdrv_kick(&k->d.q[NIC_RX]);
+static void user_up(struct nic *k, const char *keys)
+{
+	user_up_with(k, keys, ALL);
 }
 
 /* The next frame for the guest, to got[]; its length. */
@@ -90,7 +102,8 @@ static uint32_t next_frame(struct nic *k)
 		memcpy(got + done, h, len);
 		if (!i) {
 			n = h->num_buffers;
-			ksft_eq(h->flags | h->gso_type, 0);
+			flags = h->flags;
+			ksft_eq(h->gso_type, 0);
 		}
 	}
 	memmove(got, got + NET_HDR_LEN, done - NET_HDR_LEN);
@@ -255,7 +268,6 @@ static void udp_to_the_host(void)
 		send_udp(&k, host_mac, GUEST, 1234, HOST, port, 1400);
 		ksft_eq(recvfrom(sk, got, sizeof(got), 0, (struct sockaddr *)&from, &flen), 1400);
 		ksft_memeq(got, frame + UDP_LEN, 1400);
-		/* Two receive buffers' worth back. */
 		nic_fill(frame, 1400, 100 + i);
 		ksft_eq(sendto(sk, frame, 1400, 0, (struct sockaddr *)&from, flen), 1400);
 		ksft_eq(next_ip(&k, IPPROTO_UDP), UDP_LEN + 1400);
@@ -273,6 +285,176 @@ static void udp_to_the_host(void)
 	}
 	close(sk);
 	nic_down(&k);
+}
+
+/* A guest's socket at port 1234, which the host's @sk is told of. */
+static void greet(struct nic *k, int sk, uint16_t port, struct sockaddr_in *from)
+{
+	socklen_t len = sizeof(*from);
+
+	who_is_host(k);
+	memcpy(frame + UDP_LEN, "hello", 5);
+	send_udp(k, host_mac, GUEST, 1234, HOST, port, 5);
+	ksft_eq(recvfrom(sk, got, sizeof(got), 0, (struct sockaddr *)from, &len), 5);
+}
+
+/* Packets are as long as they can be where the driver knows of it. */
+static void large_packets(void)
+{
+	static uint8_t data[60000];
+	struct virtio_net_config c;
+	struct sockaddr_in from;
+	uint16_t port;
+	struct nic k;
+	int sk;
+
+	sk = host_socket(SOCK_DGRAM, &port);
+	user_up(&k, "");
+	vdrv_config(&k.d, 0, &c, 12);
+	ksft_eq(c.mtu, 65520);
+	greet(&k, sk, port, &from);
+	nic_fill(data, sizeof(data), 1);
+	ksft_eq(sendto(sk, data, sizeof(data), 0, (struct sockaddr *)&from, sizeof(from)),
+		sizeof(data));
+	ksft_eq(next_ip(&k, IPPROTO_UDP), UDP_LEN + sizeof(data));
+	ksft_memeq(got + UDP_LEN, data, sizeof(data));
+	ksft_eq(flags, VIRTIO_NET_HDR_F_DATA_VALID);
+	memcpy(frame + UDP_LEN, data, sizeof(data));
+	send_udp(&k, host_mac, GUEST, 1234, HOST, port, sizeof(data));
+	ksft_eq(recv(sk, got, sizeof(got), 0), sizeof(data));
+	ksft_memeq(got, data, sizeof(data));
+	close(sk);
+	nic_down(&k);
+}
+
+/* As RFC 1071 has it; in the host's order. */
+static uint32_t sum16(const uint8_t *p, uint32_t len, uint32_t sum)
+{
+	uint32_t i;
+
+	for (i = 0; i < len; i++)
+		sum += p[i] << (i & 1 ? 0 : 8);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* Fragments of one datagram of @n bytes, none longer than @mtu, to frame[]. */
+static void expect_fragments(struct nic *k, const uint8_t *data, uint32_t n, uint32_t mtu)
+{
+	uint32_t at = 0, len, total;
+	uint16_t off, id = 0;
+
+	do {
+		len = next_ip(k, IPPROTO_UDP);
+		total = get16(got + IP_OFF + 2);
+		ksft_check(total <= mtu && len == IP_OFF + total);
+		ksft_eq(sum16(got + IP_OFF, 20, 0), 0xffff);
+		off = get16(got + IP_OFF + 6);
+		ksft_eq((off & 0x1fff) * 8, at);
+		if (at)
+			ksft_eq(get16(got + IP_OFF + 4), id);
+		id = get16(got + IP_OFF + 4);
+		/* Nobody has seen the whole datagram's checksum. */
+		ksft_eq(flags, 0);
+		memcpy(frame + at, got + IP_OFF + 20, total - 20);
+		at += total - 20;
+		ksft_eq(!(off & 0x2000), at == 8 + n);
+	} while (at < 8 + n);
+	ksft_memeq(frame + 8, data, n);
+}
+
+static void driver_without_mtu(void)
+{
+	static uint8_t data[60000];
+	struct sockaddr_in from;
+	uint16_t port;
+	struct nic k;
+	int sk;
+
+	sk = host_socket(SOCK_DGRAM, &port);
+	user_up_with(&k, "", ~NET_BIT(VIRTIO_NET_F_MTU));
+	greet(&k, sk, port, &from);
+	nic_fill(data, sizeof(data), 1);
+	ksft_eq(sendto(sk, data, sizeof(data), 0, (struct sockaddr *)&from, sizeof(from)),
+		sizeof(data));
+	expect_fragments(&k, data, sizeof(data), 1500);
+	/* What fits is not touched. */
+	ksft_eq(sendto(sk, data, 1472, 0, (struct sockaddr *)&from, sizeof(from)), 1472);
+	ksft_eq(next_ip(&k, IPPROTO_UDP), UDP_LEN + 1472);
+	ksft_eq(flags, VIRTIO_NET_HDR_F_DATA_VALID);
+	ksft_eq(sendto(sk, data, 1473, 0, (struct sockaddr *)&from, sizeof(from)), 1473);
+	expect_fragments(&k, data, 1473, 1500);
+	/* In the middle of them another driver comes, which knows of it. */
+	sendto(sk, data, sizeof(data), 0, (struct sockaddr *)&from, sizeof(from));
+	next_ip(&k, IPPROTO_UDP);
+	user_start(&k, ALL);
+	greet(&k, sk, port, &from);
+	ksft_eq(sendto(sk, data, 20000, 0, (struct sockaddr *)&from, sizeof(from)), 20000);
+	do
+		next_ip(&k, IPPROTO_UDP);
+	while (get16(got + UDP_OFF + 4) != 8 + 20000);
+	ksft_memeq(got + UDP_LEN, data, 20000);
+	close(sk);
+	nic_down(&k);
+}
+
+/* A checksum that the driver left open: libslirp takes no packet with a wrong one. */
+static void checksum_offload(void)
+{
+	struct virtio_net_hdr_v1 hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					 .csum_start = UDP_OFF,
+					 .csum_offset = 6 };
+	uint16_t port;
+	uint32_t n, sum;
+	struct nic k;
+	int sk;
+
+	sk = host_socket(SOCK_DGRAM, &port);
+	user_up(&k, "");
+	who_is_host(&k);
+	for (n = 1; n < 40; n += 13) {
+		nic_fill(frame + UDP_LEN, n, n);
+		ip(host_mac, IPPROTO_UDP, GUEST, HOST, 8 + n);
+		put16(frame + UDP_OFF, 1234);
+		put16(frame + UDP_OFF + 2, port);
+		put16(frame + UDP_OFF + 4, 8 + n);
+		sum = sum16(frame + IP_OFF + 12, 8, IPPROTO_UDP + 8 + n);
+		put16(frame + UDP_OFF + 6, sum);
+		nic_send(&k, &hdr, frame, UDP_LEN + n);
+		nic_wait_sent(&k);
+		ksft_eq(recv(sk, got, sizeof(got), 0), n);
+		ksft_memeq(got, frame + UDP_LEN, n);
+	}
+	close(sk);
+	nic_down(&k);
+}
+
+/* Large segments are libslirp's whole packets, whatever length their header was given. */
+static void segment_offload(void)
+{
+	const struct virtio_net_hdr_v1 hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					       .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+					       .gso_size = 1448,
+					       .csum_start = UDP_OFF,
+					       .csum_offset = 16 };
+	static const uint32_t lens[] = { 54, 55, 3001, 65549 };
+	unsigned int i, tcp;
+
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		nic_fill(frame, lens[i], i);
+		ip(host_mac, IPPROTO_TCP, GUEST, HOST, 77);
+		frame[UDP_OFF + 12] = 5 << 4;
+		tcp = lens[i] - UDP_OFF;
+		/* The pseudo header's, of another length. */
+		put16(frame + UDP_OFF + 16, sum16(frame + IP_OFF + 12, 8, IPPROTO_TCP + 77));
+		net_csum_finish(frame, lens[i], &hdr);
+		ksft_eq(get16(frame + IP_OFF + 2), lens[i] - IP_OFF);
+		ksft_eq(sum16(frame + IP_OFF, 20, 0), 0xffff);
+		ksft_eq(sum16(frame + UDP_OFF, tcp,
+			      sum16(frame + IP_OFF + 12, 8, IPPROTO_TCP + tcp)),
+			0xffff);
+	}
 }
 
 /* A port that was free a moment ago. */
@@ -348,13 +530,7 @@ static void reset_and_start_again(void)
 		arp(1, all_mac, HOST);
 		for (j = 0; j < 50; j++)
 			nic_send(&k, NULL, frame, 60);
-		vdrv_start(&k.d, k.m, ALL, 0, 0);
-		for (j = 0; j < 64; j++) {
-			struct vdrv_buf b = { vdrv_alloc_high(&k.d, 1000, 16), 1000 };
-
-			nic_post(&k, &b, 1);
-		}
-		vdrv_kick(&k.d.q[NIC_RX]);
+		user_start(&k, ALL);
 	}
 	ksft_check(!vdrv_broken(&k.d));
 	nic_down(&k);
@@ -392,6 +568,10 @@ int main(int argc, char **argv)
 	ksft_case("arp_of_the_host", arp_of_the_host);
 	ksft_case("dhcp", dhcp);
 	ksft_case("udp_to_the_host", udp_to_the_host);
+	ksft_case("large packets for a driver that knows of them", large_packets);
+	ksft_case("fragments for one that does not", driver_without_mtu);
+	ksft_case("checksums that the driver leaves open", checksum_offload);
+	ksft_case("segments that the driver leaves whole", segment_offload);
 	ksft_case("forwarded_ports", forwarded_ports);
 	ksft_case("port_in_use", port_in_use);
 	ksft_case("reset_and_start_again", reset_and_start_again);

@@ -118,7 +118,7 @@ replayed() {
 			"$err")" = 1 ]
 }
 
-ktap_plan 25
+ktap_plan 27
 
 for offload in on off; do
 	[ $offload = on ] || bytes=2097152
@@ -155,6 +155,21 @@ ktap_case "one line says what to do" test \
 cp $W/mnt/full.pcap $W/full.pcap
 umount $W/mnt
 ktap_case "the file is whole, and what is missing counted" full_is_whole
+
+# One that takes nothing any more, and a user who does not wait for it.
+mount -o loop $W/disk.img $W/mnt
+guest_start --net "tap=t0,mac=$mac,pcap=$W/mnt/slow.pcap" -- "ping 10.9.0.1" "$static"
+wait_for 60 has "$out" "bytes from"
+fsfreeze --freeze $W/mnt
+sleep 2
+kill -HUP "$pid"
+kill -INT "$pid"
+ktap_case "a disk that hangs: what is missing is told" wait_for 30 grep -qE \
+	'slow.pcap: .* 0 lost, [1-9][0-9]* not written, as lodge did not wait' "$err"
+fsfreeze --unfreeze $W/mnt
+guest_wait
+ktap_case "and the guest is killed" test "$st" = 130
+umount $W/mnt
 rm -f $W/disk.img
 $ip tuntap del dev t0 mode tap
 

@@ -125,6 +125,10 @@ void event_kick(struct lite_vcpu *v)
 	kicked++;
 }
 
+void env_pkru_open(void)
+{
+}
+
 u64 env_tsc(void)
 {
 	return 0x123456789abcull;

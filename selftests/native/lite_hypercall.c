@@ -121,7 +121,7 @@ static void mmuext(void)
 	ksft_eq(cpu.uroot, 7);
 	ksft_eq(ext(MMUEXT_NEW_USER_BASEPTR, 0, 0), 0);
 	ksft_eq(cpu.uroot, 0);
-	ksft_eq(did.user_bases, 1);
+	ksft_eq(did.user_bases, 2);
 	ksft_eq(ext(MMUEXT_TLB_FLUSH_ALL, 0, 0), 0);
 	ksft_eq(did.who, ~0u);
 	memset(guest_mem[9], 0x06, 8);

@@ -13,7 +13,7 @@
 #define CONTEXT(field) (va + offsetof(struct vcpu_guest_context, field))
 
 /* RFLAGS that a guest may have, and what is always there. */
-#define RFLAGS_GUEST 0x240dd5ull
+#define RFLAGS_GUEST 0x254dd5ull
 #define RFLAGS_FIXED 0x202ull
 
 static int context_flags(struct lite_vcpu *v, struct lite_vcpu *to, u64 va, u64 *flags)

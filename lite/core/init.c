@@ -12,7 +12,7 @@
 
 #include <xen/vcpu.h>
 
-#define RFLAGS_GUEST 0x240dd5ull /* what the guest may have set */
+#define RFLAGS_GUEST 0x254dd5ull /* what the guest may have set */
 #define RFLAGS_FIXED 0x202ull
 #define RFLAGS_AC    0x40000ull
 

@@ -37,8 +37,8 @@
 
 #define FLAG_IF 0x200ull
 #define FLAG_AC 0x40000ull
-/* RFLAGS that a guest may have: CF PF AF ZF SF TF DF OF AC ID; and what is always there. */
-#define FLAGS_GUEST 0x240dd5ull
+/* RFLAGS that a guest may have: CF PF AF ZF SF TF DF OF NT RF AC ID; and what is always there. */
+#define FLAGS_GUEST 0x254dd5ull
 #define FLAGS_SET   0x202ull
 
 /* The error code of a fault that `int @n` met in the IDT. */

@@ -116,6 +116,6 @@
 /* What a frame on the guest's stack shows as its kernel's own. */
 #define SW_SHOWN_CS 0xe030
 #define SW_SHOWN_SS 0xe02b
-#define SW_FLAGS    0x240dd5 /* EFLAGS that a guest may have */
+#define SW_FLAGS    0x254dd5 /* EFLAGS that a guest may have */
 
 #endif

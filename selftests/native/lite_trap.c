@@ -65,7 +65,7 @@ static void page_fault(void)
 	fault_result = MMU_FIXED;
 	ksft_eq(serve(14, 4), LITE_RESUME);
 	ksft_eq(vcpu.r.rip, USER_RIP);
-	ksft_eq(vcpu.r.rflags, 0x246);
+	ksft_eq(vcpu.r.rflags, 0x10246);
 	fault_result = MMU_INJECT;
 	fault_err = 6;
 	vcpu.r.rflags = 0x10246;
@@ -170,7 +170,7 @@ static void resume_state(void)
 	ksft_eq(lite_prepare(&vcpu), LITE_RESUME);
 	ksft_eq(vcpu.r.cs, LITE_USER_CS);
 	ksft_eq(vcpu.r.ss, LITE_USER_DS);
-	ksft_eq(vcpu.r.rflags, 0x240fd7);
+	ksft_eq(vcpu.r.rflags, 0x254fd7);
 	start(true);
 	vcpu.ac = true;
 	vcpu.r.cs = LITE_USER_CS32;
@@ -369,7 +369,7 @@ static void iret_user(void)
 	ksft_eq(vcpu.r.rsp, USER_RSP);
 	ksft_eq(vcpu.r.cs, LITE_USER_CS);
 	ksft_eq(vcpu.r.ss, LITE_USER_DS);
-	ksft_eq(vcpu.r.rflags, 0x240fd7);
+	ksft_eq(vcpu.r.rflags, 0x254fd7);
 	ksft_eq(vcpu.r.rax, 0xaa);
 	ksft_eq(vcpu.r.r11, 0xbb);
 	ksft_eq(vcpu.r.rcx, 0xcc);

@@ -91,7 +91,7 @@ static void state(void)
 	ksft_eq(lite_state_set(&cpu, &s), 0);
 	ksft_eq(cpu.r.cs, LITE_USER_CS);
 	ksft_eq(cpu.r.ss, LITE_USER_DS);
-	ksft_eq(cpu.r.rflags, 0x240fd7);
+	ksft_eq(cpu.r.rflags, 0x254fd7);
 #define refused(field, value)                                 \
 	do {                                                  \
 		struct lodge_state bad = s;                   \
@@ -362,7 +362,7 @@ static void initialises(void)
 	ksft_eq(other.r.rip, c->user_regs.rip);
 	ksft_eq(other.r.rsp, c->user_regs.rsp);
 	ksft_eq(other.r.rdi, 77);
-	ksft_eq(other.r.rflags, 0x240fd7);
+	ksft_eq(other.r.rflags, 0x254fd7);
 	ksft_eq(other.r.cs, LITE_KERN_CS);
 	ksft_eq(other.ds, LITE_USER_DS);
 	ksft_eq(other.es, 0x63);

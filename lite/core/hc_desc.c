@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the guest would have put into IDT and GDT: trap table, callbacks, and of its GDT the three
- * entries for thread-local storage, the only ones that any processor register is ever loaded from.
+ * entries for thread-local storage, the only ones that any processor register is ever loaded from,
+ * and the next, whose limit LSL tells to programs: Linux has the processor's number there.
  * Called from the dispatcher; the world switch copies the results (LITE_CH_TRAPS, LITE_CH_TLS).
  * Rarely used calls insist on the full tier, whose time they may take.
  */
@@ -12,7 +13,7 @@
 #include <xen/callback.h>
 
 #define TLS_FIRST 0x60 /* byte offset in the GDT */
-#define TLS_END	  0x78
+#define TLS_END	  0x80
 
 #define DESC_ACCESSED (1ull << 40)
 #define DESC_READABLE (1ull << 41) /* of code; of data: writable */
@@ -150,9 +151,9 @@ int gdt_set(struct lite_vcpu *v, struct lite_vcpu *to, const u64 *gfn, u64 entri
 	memset(to->gdt_gfn, 0, sizeof(to->gdt_gfn));
 	for (i = 0; i < nr; i++)
 		to->gdt_gfn[i] = gfn[i];
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 4; i++)
 		tls_set(to, i,
-			entries * 8 >= TLS_END
+			entries * 8 >= TLS_FIRST + 8 * (i + 1)
 				? __atomic_load_n(&gdt[TLS_FIRST / 8 + i], __ATOMIC_RELAXED)
 				: 0);
 	return 0;

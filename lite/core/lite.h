@@ -170,7 +170,8 @@ struct lite_vcpu {
 	struct lite_trap trap[256];
 	struct lite_trap callback[LITE_CB_MAX];
 	u64 gdt_gfn[16]; /* the guest's GDT: looked at for TLS only */
-	u64 tls[3];	 /* checked descriptors 0x60, 0x68, 0x70 */
+	u64 tls[4];	 /* checked descriptors 0x60, 0x68, 0x70, and 0x78, whose limit tells the
+			    number of the processor to programs */
 	u64 dr[4], dr6, dr7;
 	u8 iopl;
 	u64 iobmp_va;

@@ -153,7 +153,6 @@ static void fill_gdt(struct world_area *a)
 	gdt[9] = tss >> 32;
 	gdt[10] = 0x00afbb000000ffffull; /* ring 1: code, data */
 	gdt[11] = 0x00cfb3000000ffffull;
-	gdt[15] = 0x0040f50000000000ull; /* LSL of it: CPU 0, node 0 */
 	BUILD_BUG_ON(__KERNEL_CS != 0x10 || __KERNEL_DS != 0x18 || GDT_ENTRY_TSS != 8);
 	BUILD_BUG_ON(__USER32_CS != LITE_USER_CS32 || __USER_DS != LITE_USER_DS ||
 		     __USER_CS != LITE_USER_CS);

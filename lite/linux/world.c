@@ -93,7 +93,7 @@ static u16 selector_ok(const struct lite_vcpu *v, u16 sel)
 		return 0;
 	if (index >= 4 && index <= 6)
 		return sel | 3;
-	if (index >= 12 && index <= 14)
+	if (index >= 12 && index <= 15)
 		return v->tls[index - 12] >> 47 & 1 ? sel | 3 : 0;
 	return 0;
 }

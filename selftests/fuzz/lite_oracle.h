@@ -202,7 +202,7 @@ static inline void oracle_entry(struct eu *e, bool obedient)
 		fuzz_assert(lite_va_ok(v->trap[i].address, 1) && v->trap[i].dpl < 4);
 	for (i = 0; i < LITE_CB_MAX; i++)
 		fuzz_assert(lite_va_ok(v->callback[i].address, 1));
-	for (i = 0; i < 3; i++) /* code or data, present, of ring 3, accessed */
+	for (i = 0; i < 4; i++) /* code or data, present, of ring 3, accessed */
 		fuzz_assert(!v->tls[i] || (v->tls[i] >> 40 & 0xf1) == 0xf1);
 	for (i = 0; i < 4; i++) {
 		fuzz_assert(lite_va_ok(v->dr[i], 1));

@@ -249,11 +249,13 @@ static void descriptors(void)
 	gdt[12] = TLS_DATA;
 	gdt[13] = 0x0000890000000067ull; /* a TSS */
 	gdt[14] = TLS_DATA & ~(3ull << 45);
+	gdt[15] = 0x0040f50000001002ull; /* LSL of it: processor 2 of node 1 */
 	ksft_eq(hc(__HYPERVISOR_set_gdt, args_put(gfn, sizeof(gfn)), 1024, 0), 0);
 	ksft_eq(cpu.gdt_gfn[1], 5);
 	ksft_eq(cpu.tls[0], TLS_DATA | 1ull << 40);
 	ksft_eq(cpu.tls[1], 0);
 	ksft_eq(cpu.tls[2], 0);
+	ksft_eq(cpu.tls[3], 0x0040f50000001002ull);
 	ksft_eq(segment_safe(&cpu, 0x63), 0x63);
 	ksft_eq(segment_safe(&cpu, 0x6b), 0);
 	ksft_eq(segment_safe(&cpu, 0x67), 0); /* an LDT's */
@@ -287,8 +289,10 @@ static void descriptors(void)
 	ksft_eq(hc(__HYPERVISOR_update_descriptor, RO_GFN << 12, TLS_DATA, 0), -EINVAL);
 	ksft_eq(hc(__HYPERVISOR_update_descriptor, ~7ull, TLS_DATA, 0), -EINVAL);
 
-	ksft_eq(hc(__HYPERVISOR_set_gdt, args_put(gfn, sizeof(gfn)), 14, 0), 0);
+	ksft_eq(hc(__HYPERVISOR_set_gdt, args_put(gfn, sizeof(gfn)), 13, 0), 0);
+	ksft_check(cpu.tls[0]);
 	ksft_eq(cpu.tls[1], 0);
+	ksft_eq(cpu.tls[3], 0);
 	gfn[1] = ~0ull;
 	ksft_eq(hc(__HYPERVISOR_set_gdt, args_put(gfn, sizeof(gfn)), 513, 0), -EINVAL);
 	ksft_eq(hc(__HYPERVISOR_set_gdt, BASE + ARGS, FIRST_RESERVED_GDT_ENTRY + 1, 0), -EINVAL);

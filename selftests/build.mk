@@ -57,8 +57,8 @@ $(NETBENCH_ASAN): $(NETBENCH_SRCS:%.c=$(O)/asan/%.o) $(O)/asan/lib/err.o
 	$(Q)$(CC) $(SAN_CFLAGS) -pthread -o $@ $^ -ljansson
 
 # Tests of lite/core name its files in LITE_LINKS_NAME.
-LITE_HC := $(patsubst %,core/%,hypercall hc_mmu hc_memory hc_desc hc_cpu hc_sys hc_event hc_vcpu \
-	   hc_vcpu_init event time sched init)
+LITE_HC := $(patsubst %,core/%,hypercall hc_mmu hc_memory hc_desc ldt hc_cpu hc_sys hc_event \
+	   hc_vcpu hc_vcpu_init event time sched init)
 LITE_LINKS_lite_hypercall := $(LITE_HC)
 LITE_LINKS_lite_system := $(LITE_HC)
 LITE_LINKS_lite_vcpu := $(LITE_HC)
@@ -69,11 +69,13 @@ LITE_LINKS_lite_mmu := $(LITE_MMU)
 LITE_LINKS_lite_mmu_random := $(LITE_MMU)
 LITE_LINKS_lite_mmu_smp := $(LITE_MMU)
 LITE_LINKS_lite_ring3 := $(LITE_MMU)
-LITE_TRAP := $(patsubst %,core/%,trap iret emul msr cpuid)
+LITE_TRAP := $(patsubst %,core/%,trap iret emul msr cpuid ldt)
 LINKS_lite_trap := -
 LITE_LINKS_lite_trap := $(LITE_TRAP)
 LINKS_lite_emul := -
 LITE_LINKS_lite_emul := $(LITE_TRAP)
+LINKS_lite_ldt := -
+LITE_LINKS_lite_ldt := $(LITE_TRAP)
 HOST_LINKS_sandbox := sandbox
 $(O)/selftests/sandbox: VIRTIO_LIBS += -lseccomp
 

@@ -19,6 +19,11 @@
 #define PIO_VMM_FIRST 0x500
 #define PIO_VMM_END   0x700
 
+static bool bits64(const struct lite_vcpu *v)
+{
+	return v->kernel || segment_desc(v, v->r.cs) & DESC_LONG;
+}
+
 /* One instruction: .len of its bytes could be read, .at is the next to look at. */
 struct insn {
 	u8 b[15];
@@ -27,9 +32,15 @@ struct insn {
 	bool op16, rep;
 };
 
+/* Where a program's instruction is: segments but 64-bit code have a base, and wrap at 4 GiB. */
+static u64 user_linear(const struct lite_vcpu *v, u64 rip)
+{
+	return bits64(v) ? rip : (u32)(segment_base(v, v->r.cs) + rip);
+}
+
 static int insn_fetch(struct lite_vcpu *v, struct insn *in)
 {
-	u64 rip = v->r.rip;
+	u64 rip = v->kernel ? v->r.rip : user_linear(v, v->r.rip);
 	size_t here = LITE_PAGE_SIZE - (rip & ~LITE_PAGE_MASK);
 	int ret;
 
@@ -375,7 +386,6 @@ static enum lite_next emul_kernel(struct lite_vcpu *v, struct insn *in, u8 op)
 
 enum lite_next emul_gp(struct lite_vcpu *v)
 {
-	bool bits64 = v->kernel || (v->r.cs & 0xfff8) != (LITE_USER_CS32 & 0xfff8);
 	struct insn in;
 	int ret;
 	u8 op;
@@ -385,7 +395,9 @@ enum lite_next emul_gp(struct lite_vcpu *v)
 		return trap_error(v, ret, "an instruction that cannot be read");
 	if (ret)
 		return refuse(v);
-	op = insn_opcode(&in, bits64);
+	op = insn_opcode(&in, bits64(v));
+	if (!bits64(v) && !(segment_desc(v, v->r.cs) & DESC_32BIT))
+		in.op16 = !in.op16;
 	if (insn_cut(&in))
 		return refuse(v);
 	if (v->tier == LITE_LIGHT && op != 0x0f && op != 0xfa && op != 0xfb)

@@ -10,8 +10,6 @@
 
 #include <xen/physdev.h>
 
-#define TLS_INDEX 12 /* of v->tls[0], in the GDT */
-
 #define DR6_FIXED 0xffff0ff0ull
 #define DR6_BITS  0x0000e00full
 #define DR7_FIXED 0x00000400ull
@@ -26,19 +24,11 @@ enum lite_next hc_stack_switch(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 	return hc_done(0, ret);
 }
 
-static u64 desc_base(u64 desc)
-{
-	return (desc >> 16 & 0xffffff) | (desc >> 56 & 0xff) << 24;
-}
-
 /* What user code loads into GS is its own affair: what does not fit becomes the null selector. */
 static void gs_user_select(struct lite_vcpu *v, u16 sel)
 {
-	u32 i;
-
 	v->gs = segment_safe(v, sel);
-	i = v->gs >> 3;
-	v->gs_other = i >= TLS_INDEX ? desc_base(v->tls[i - TLS_INDEX]) : 0; /* flat, null */
+	v->gs_other = segment_base(v, v->gs);
 }
 
 enum lite_next hc_set_segment_base(struct lite_vcpu *v, const u64 arg[5], u64 *ret)

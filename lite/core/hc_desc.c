@@ -15,13 +15,6 @@
 #define TLS_FIRST 0x60 /* byte offset in the GDT */
 #define TLS_END	  0x80
 
-#define DESC_ACCESSED (1ull << 40)
-#define DESC_READABLE (1ull << 41) /* of code; of data: writable */
-#define DESC_CODE     (1ull << 43)
-#define DESC_NORMAL   (1ull << 44) /* code or data, not a system descriptor */
-#define DESC_DPL3     (3ull << 45)
-#define DESC_PRESENT  (1ull << 47)
-
 enum lite_next hc_set_trap_table(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 {
 	u64 va = arg[0];
@@ -123,21 +116,7 @@ static void tls_set(struct lite_vcpu *v, u32 i, u64 desc)
 	v->tls[i] = desc;
 	v->changed |= LITE_CH_TLS;
 	/* A selector of a descriptor that is gone would fault where the host loads it. */
-	v->ds = segment_safe(v, v->ds);
-	v->es = segment_safe(v, v->es);
-	v->fs = segment_safe(v, v->fs);
-	v->gs = segment_safe(v, v->gs);
-}
-
-u16 segment_safe(const struct lite_vcpu *v, u16 sel)
-{
-	u16 at = sel & ~7;
-
-	if (sel == LITE_USER_CS32 || sel == LITE_USER_DS || sel == LITE_USER_CS)
-		return sel;
-	if ((sel & 7) == 3 && at >= TLS_FIRST && at < TLS_END && v->tls[(at - TLS_FIRST) / 8])
-		return sel;
-	return 0;
+	segments_check(v);
 }
 
 int gdt_set(struct lite_vcpu *v, struct lite_vcpu *to, const u64 *gfn, u64 entries)

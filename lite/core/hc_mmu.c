@@ -194,7 +194,7 @@ static int mmuext_one(struct lite_vcpu *v, const struct mmuext_op *op)
 		err = flush_who(v, (u64)op->arg2.vcpumask.p, &who);
 		return err || !lite_va_ok(va, 1) ? err : flush(v, va, who);
 	case MMUEXT_SET_LDT:
-		return op->arg2.nr_ents ? -EINVAL : 0;
+		return v->tier == LITE_LIGHT ? -EBUSY : ldt_set(v, va, op->arg2.nr_ents);
 	case MMUEXT_FLUSH_CACHE: /* no device reads guest memory past the caches */
 		return 0;
 	case MMUEXT_CLEAR_PAGE:

@@ -117,6 +117,7 @@ static int context_descriptors(struct lite_vcpu *v, struct lite_vcpu *to, u64 va
 	for (i = 0; i < nr; i++)
 		if (!lite_frame(v->vm, gdt[i], NULL))
 			return -EINVAL;
+	to->ldt_nr = 0;
 	return gdt_set(v, to, gdt, gdt[16]);
 }
 

@@ -93,7 +93,41 @@ int gdt_set(struct lite_vcpu *v, struct lite_vcpu *to, const u64 *gfn, u64 entri
 int debugreg_set(struct lite_vcpu *v, u64 reg, u64 val);
 int debugreg_get(const struct lite_vcpu *v, u64 reg, u64 *val);
 
-/** segment_safe - @sel if DS, ES, FS and GS can be loaded with it for the guest, else 0 */
-u16 segment_safe(const struct lite_vcpu *v, u16 sel);
+/* ldt.c */
+
+/* Of segment descriptors. */
+#define DESC_ACCESSED (1ull << 40)
+#define DESC_READABLE (1ull << 41) /* of code; of data: writable */
+#define DESC_CODE     (1ull << 43)
+#define DESC_NORMAL   (1ull << 44) /* code or data, not a system descriptor */
+#define DESC_DPL3     (3ull << 45)
+#define DESC_PRESENT  (1ull << 47)
+#define DESC_LONG     (1ull << 53) /* 64-bit code */
+#define DESC_32BIT    (1ull << 54)
+#define DESC_PAGES    (1ull << 55) /* what the limit counts */
+
+/** ldt_set - SET_LDT: @entries at @va. Full tier. 0 or -errno, -EAGAIN among them */
+int ldt_set(struct lite_vcpu *v, u64 va, u64 entries);
+
+/** segment_desc - the descriptor that ring 3 gets for @sel, 0: none; segment_base - its base */
+u64 segment_desc(const struct lite_vcpu *v, u16 sel);
+u64 segment_base(const struct lite_vcpu *v, u16 sel);
+
+/**
+ * segments_check - after a change of descriptors: DS to GS that cannot be loaded become null
+ *
+ * GS and its base are user mode's: called for the guest's kernel.
+ */
+void segments_check(struct lite_vcpu *v);
+
+/**
+ * user_code_check, user_stack_check - the fault that iretq would meet in the switcher
+ *
+ * Return: 0; TRAP_GP, TRAP_NP or TRAP_SS, with the selector as error code; USER_BEYOND: #GP(0),
+ * since @rip is outside of the segment. Whether @rip is canonical is not looked at.
+ */
+#define USER_BEYOND (-1)
+int user_code_check(const struct lite_vcpu *v, u16 cs, u64 rip);
+int user_stack_check(const struct lite_vcpu *v, u16 ss);
 
 #endif

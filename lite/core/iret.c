@@ -4,9 +4,8 @@
  *
  * Also the processor's own IRETQ, where that cannot do it itself.
  *
- * Called by trap.c in either tier, by the vCPU's thread. Of the frame only the meaning is taken,
- * never a selector: lite_prepare() puts the ones that the guest may have, and turns a target that
- * is not canonical into a #GP at that target, in the mode that the frame leads to.
+ * Called by trap.c in either tier, by the vCPU's thread. lite_prepare() checks where the frame
+ * leads: what the processor would not accept becomes a fault at that target, in the target's mode.
  */
 #include "trap.h"
 
@@ -23,9 +22,8 @@ enum lite_next iret_hypercall(struct lite_vcpu *v)
 	r->rflags = (f.rflags & FLAGS_GUEST) | FLAGS_SET;
 	if ((f.cs & 3) == 3) {
 		lite_set_mode(v, false);
-		r->cs = (f.cs & 0xfff8) == (LITE_USER_CS32 & 0xfff8) ? LITE_USER_CS32
-								     : LITE_USER_CS;
-		r->ss = LITE_USER_DS;
+		r->cs = f.cs;
+		r->ss = f.ss;
 	} else {
 		r->cs = LITE_KERN_CS;
 		r->ss = LITE_KERN_SS;

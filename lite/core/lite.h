@@ -27,6 +27,8 @@
 #define LITE_VCPUS_MAX 8
 #define LITE_GTLB      16
 #define LITE_QUEUE     64
+#define LITE_LDT_MAX   8192 /* entries */
+#define LITE_LDT_PAGES 16
 
 /* Selectors in the switcher's GDT; the first three are Linux's own. */
 #define LITE_USER_CS32 0x23
@@ -89,6 +91,7 @@ enum lite_want {
 	LITE_WANT_NONE,
 	LITE_WANT_POOL,	 /* fill vm->pool */
 	LITE_WANT_FRAME, /* make guest frame want_gfn resident: set its lite_frame.pa */
+	LITE_WANT_LDT,	 /* the first want_gfn pages of lite_vcpu.ldt, zeroed */
 };
 
 /**
@@ -137,7 +140,8 @@ enum lite_callback { /* Xen's CALLBACKTYPE_* */
 #define LITE_CH_VI    (1 << 3) /* vi, vi_pa */
 #define LITE_CH_TIMER (1 << 4) /* deadline */
 #define LITE_CH_DEBUG (1 << 5) /* dr[], dr7 */
-#define LITE_CH_ALL   0x3f
+#define LITE_CH_LDT   (1 << 6) /* ldt[], ldt_nr */
+#define LITE_CH_ALL   0x7f
 
 /**
  * struct lite_vcpu - a virtual processor
@@ -172,6 +176,8 @@ struct lite_vcpu {
 	u64 gdt_gfn[16]; /* the guest's GDT: looked at for TLS only */
 	u64 tls[4];	 /* checked descriptors 0x60, 0x68, 0x70, and 0x78, whose limit tells the
 			    number of the processor to programs */
+	u64 *ldt[LITE_LDT_PAGES]; /* a checked copy; pages are the environment's: ldt.c */
+	u32 ldt_pages, ldt_nr;	  /* how many there are; entries in use */
 	u64 dr[4], dr6, dr7;
 	u8 iopl;
 	u64 iobmp_va;
@@ -327,6 +333,9 @@ void lite_complete_io(struct lite_vcpu *v, u32 data);
 
 /** lite_kill - the guest broke a rule; the first reason is kept. Returns LITE_DEAD */
 enum lite_next lite_kill(struct lite_vcpu *v, const char *why);
+
+/** segment_safe - @sel if DS, ES, FS and GS can be loaded with it for the guest, else 0 */
+u16 segment_safe(const struct lite_vcpu *v, u16 sel);
 
 /** lite_set_mode - to the guest's kernel or user mode */
 void lite_set_mode(struct lite_vcpu *v, bool kernel);

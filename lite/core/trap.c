@@ -402,6 +402,44 @@ static enum lite_next deliver_nmi(struct lite_vcpu *v)
 	return LITE_RESUME;
 }
 
+/* Xen has its own selectors of flat segments, Linux's in their low bytes; 0 is flat, too. */
+static u16 user_selector(u64 sel, u16 flat)
+{
+	if ((sel & 0xff04) == 0xe000)
+		sel &= 0xff;
+	return sel & 0xfffc ? (sel & 0xffff) | 3 : flat;
+}
+
+/*
+ * Where iretq would fault, at ring 0: the guest gets that fault as one of the target, in the mode
+ * that it is in.
+ */
+static enum lite_next check_target(struct lite_vcpu *v)
+{
+	struct lite_regs *r = &v->r;
+	u64 err = 0;
+	int vec;
+
+	if (!v->kernel) {
+		r->cs = user_selector(r->cs, LITE_USER_CS);
+		r->ss = user_selector(r->ss, LITE_USER_DS);
+		if ((segment_desc(v, r->cs) & (DESC_CODE | DESC_LONG)) == DESC_CODE)
+			r->rip = (u32)r->rip;
+		vec = user_code_check(v, r->cs, r->rip);
+		if (vec > 0) {
+			err = r->cs & ~3;
+		} else if (!vec) {
+			vec = user_stack_check(v, r->ss);
+			err = r->ss & ~3;
+		}
+		if (vec)
+			return trap_inject(v, vec > 0 ? vec : TRAP_GP, true, vec > 0 ? err : 0);
+	}
+	if (!lite_va_canonical(r->rip))
+		return trap_inject(v, TRAP_GP, true, 0);
+	return LITE_RESUME;
+}
+
 enum lite_next lite_prepare(struct lite_vcpu *v)
 {
 	struct lite_regs *r = &v->r;
@@ -431,25 +469,15 @@ enum lite_next lite_prepare(struct lite_vcpu *v)
 			return next;
 		v->stats.events++;
 	}
-	if (!v->kernel && (r->cs & 0xfff8) == (LITE_USER_CS32 & 0xfff8)) {
-		r->cs = LITE_USER_CS32;
-		r->rip = (u32)r->rip; /* beyond the segment's limit iretq faults, at ring 0 */
-	} else if (!lite_va_canonical(r->rip)) {
-		/* So it does with an address that is not canonical. */
-		next = trap_inject(v, TRAP_GP, true, 0);
-		if (next != LITE_RESUME)
-			return next;
-	}
+	next = check_target(v);
+	if (next != LITE_RESUME)
+		return next;
 	r->rflags = (r->rflags & FLAGS_GUEST) | FLAGS_SET;
 	if (v->kernel) {
 		r->cs = LITE_KERN_CS;
 		r->ss = LITE_KERN_SS;
 		if (v->ac)
 			r->rflags |= FLAG_AC;
-	} else {
-		if (r->cs != LITE_USER_CS32)
-			r->cs = LITE_USER_CS;
-		r->ss = LITE_USER_DS;
 	}
 	return LITE_RESUME;
 }

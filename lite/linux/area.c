@@ -139,6 +139,38 @@ int area_map_page(u64 *p2, u64 va, void *page, u64 flags)
 	return 0;
 }
 
+/* The entry of an area's page; its tables are there, as all of an area lies in one of 2 MiB. */
+static u64 *area_pte(u64 *p2, u64 va)
+{
+	u64 *pt = __va(p2[pmd_index(va)] & PTE_PFN_MASK);
+
+	return &pt[pte_index(va)];
+}
+
+void area_put_ldt(struct world_area *a, struct lite_vcpu *v)
+{
+	u64 base = area_va(a->cpu) + SW_LDT, *gdt = (u64 *)(a->ro + R_GDT + R_GDT_LDT);
+	u32 pages = DIV_ROUND_UP(v->ldt_nr * 8, PAGE_SIZE), i;
+
+	BUILD_BUG_ON(SW_LDT + LITE_LDT_PAGES * PAGE_SIZE > SW_STRIDE || PMD_SIZE % SW_STRIDE);
+	for (i = 0; i < max(pages, a->ldt_pages); i++) {
+		u64 va = base + i * PAGE_SIZE;
+		u64 pte = i < pages ? __pa(v->ldt[i]) | AREA_RODATA : 0;
+
+		/* The guest's tables are loaded with a flush; by the host's, selectors are. */
+		WRITE_ONCE(*area_pte(host_p2, va), pte);
+		WRITE_ONCE(*area_pte(a->guest_p2, va), pte);
+		asm volatile("invlpg (%0)" : : "r"(va) : "memory");
+	}
+	a->ldt_pages = pages;
+	AREA16(a->ho, H_GLDT) = v->ldt_nr ? R_GDT_LDT : 0;
+	if (!v->ldt_nr)
+		return;
+	gdt[0] = (v->ldt_nr * 8 - 1) | (base & 0xffffff) << 16 | 0x82ull << 40 |
+		 (base >> 24 & 0xff) << 56;
+	gdt[1] = base >> 32;
+}
+
 static void fill_gdt(struct world_area *a)
 {
 	u64 *gdt = (u64 *)(a->ro + R_GDT), tss = area_va(a->cpu) + SW_RO + R_TSS;

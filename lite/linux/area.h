@@ -33,6 +33,7 @@
  * @rw, @ro, @ho: the pages of switcher.h, in the kernel's mapping; @idt likewise
  * @guest_p2:	  the guest view of this area
  * @msr:	  LSTAR, CSTAR, SFMASK, SYSENTER_CS for the guest
+ * @ldt_pages:	  how many of the guest's LDT are mapped
  * @v, @w:	  whose constants are in the area
  * @light, @next: a light exit ended in the full tier, and what it wants
  */
@@ -41,6 +42,7 @@ struct world_area {
 	u64 *guest_p2;
 	u64 msr[4];
 	int cpu;
+	u32 ldt_pages;
 	struct lite_vcpu *v;
 	struct world_vcpu *w;
 	bool light;
@@ -83,6 +85,9 @@ void area_write_cr4(unsigned long cr4);
 
 /** area_enter - run sw_enter of this area; interrupts are off */
 void area_enter(struct world_area *a);
+
+/** area_put_ldt - @v's LDT, or none, is that of this area; on this processor, interrupts off */
+void area_put_ldt(struct world_area *a, struct lite_vcpu *v);
 
 /** area_forget - no area has @v's constants any more */
 void area_forget(struct lite_vcpu *v);

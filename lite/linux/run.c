@@ -89,6 +89,14 @@ static int vcpu_want(struct lodge_vcpu *vc)
 		err = lodge_pin(lv, v->want_gfn);
 		mutex_unlock(&lv->lock);
 		break;
+	case LITE_WANT_LDT:
+		for (; !err && v->ldt_pages < min_t(u64, v->want_gfn, LITE_LDT_PAGES);
+		     v->ldt_pages++) {
+			v->ldt[v->ldt_pages] = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+			if (!v->ldt[v->ldt_pages])
+				return -ENOMEM;
+		}
+		break;
 	default:
 		break;
 	}

@@ -144,6 +144,10 @@ sw_enter:
 	andb	$0xfd, RO(R_GDT + 0x40 + 5)	/* LTR wants a TSS that is not busy */
 	mov	$0x40, %eax
 	ltr	%ax
+	cmpw	$0, HO(H_GLDT)
+	je	1f
+	lldt	HO(H_GLDT)
+1:
 	mov	HO(H_GSEL), %ds
 	mov	HO(H_GSEL + 2), %es
 	mov	HO(H_GSEL + 4), %fs
@@ -330,6 +334,8 @@ sw_iret_from:
 	test	$3, %cl
 	jz	1f
 	cmp	$SW_USER_CS, %rcx
+	jne	sw_iret_bad
+	cmpw	$SW_USER_SS, 64(%rax)
 	jne	sw_iret_bad
 	testb	$2, 49(%rax)			/* a user with events masked */
 	jz	sw_iret_bad
@@ -649,8 +655,9 @@ sw_full:
 	mov	$0x40, %eax
 	ltr	%ax
 	lgdt	HO(H_GDT)
-	cmpw	$0, HO(H_LDT)		/* before the selectors, which may be of it */
-	je	1f
+	mov	HO(H_LDT), %ax		/* before the selectors, which may be of it */
+	or	HO(H_GLDT), %ax
+	jz	1f
 	lldt	HO(H_LDT)
 1:
 	mov	$0x18, %eax

@@ -15,6 +15,7 @@
 #define SW_RO	      0x6000 /* (r) GDT, TSS, constants of the switcher tier */
 #define SW_HO	      0x7000 /* (absent) host state */
 #define SW_PAGES      8
+#define SW_LDT	      0x10000 /* (r) 16 pages, as many as the vCPU's table has */
 #define SW_STRIDE     0x20000
 #define SW_RAM_P3     258 /* GiB into the hole: the guest's own memory */
 
@@ -51,7 +52,8 @@
 
 /* RO page */
 #define R_GDT	    0x000
-#define R_GDT_LIMIT 0x07f
+#define R_GDT_LIMIT 0x08f
+#define R_GDT_LDT   0x080
 #define R_TSS	    0x100
 #define R_HCR3	    0x180
 #define R_FAST	    0x188 /* FAST_* */
@@ -103,6 +105,7 @@
 #define H_VERW	0x0c8 /* a selector for VERW, which clears the processor's buffers */
 #define H_DR7	0x0d0 /* the guest's, if breakpoints of its are armed, else 0 */
 #define H_LDT	0x0d8 /* host's */
+#define H_GLDT	0x0e0 /* guest's: R_GDT_LDT, or 0 */
 
 #define SW_QUEUE      64
 #define SW_DOMID_SELF 0x7ff0

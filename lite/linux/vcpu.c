@@ -173,8 +173,12 @@ err_free:
 
 void lodge_vcpu_free(struct lodge_vcpu *vc)
 {
+	u32 i;
+
 	hrtimer_cancel(&vc->timer);
 	world_vcpu_fini(&vc->v, &vc->w);
+	for (i = 0; i < vc->v.ldt_pages; i++)
+		free_page((unsigned long)vc->v.ldt[i]);
 	fpu_free_guest_fpstate(&vc->fpu);
 	free_page((unsigned long)vc->run);
 	mutex_destroy(&vc->lock);

@@ -87,15 +87,7 @@ void world_put(struct world_vcpu *w)
 /* A selector that the switcher can load without a fault; others read as null, as Linux does it. */
 static u16 selector_ok(const struct lite_vcpu *v, u16 sel)
 {
-	unsigned int index = sel >> 3;
-
-	if (sel & 4 || !index)
-		return 0;
-	if (index >= 4 && index <= 6)
-		return sel | 3;
-	if (index >= 12 && index <= 15)
-		return v->tls[index - 12] >> 47 & 1 ? sel | 3 : 0;
-	return 0;
+	return segment_safe(v, sel & ~3 ? sel | 3 : sel);
 }
 
 static void put_traps(struct world_area *a, const struct lite_vcpu *v)
@@ -148,6 +140,8 @@ static void put_changes(struct world_area *a, struct lite_vcpu *v, struct world_
 		put_traps(a, v);
 	if (ch & LITE_CH_TLS)
 		memcpy(a->ro + R_GDT + 0x60, v->tls, sizeof(v->tls));
+	if (ch & LITE_CH_LDT)
+		area_put_ldt(a, v);
 	if (ch & LITE_CH_ROOT)
 		put_root(a, v, w);
 	v->changed &= ~LIGHT_CHANGES;
@@ -164,10 +158,7 @@ static void put_regs(struct world_area *a, struct lite_vcpu *v)
 		r->ss = AREA64(a->ro, R_KSS);
 		if (v->ac)
 			r->rflags |= X86_EFLAGS_AC;
-	} else {
-		r->cs = r->cs == LITE_USER_CS32 ? LITE_USER_CS32 : SW_USER_CS;
-		r->ss = SW_USER_SS;
-	}
+	} /* else as lite_prepare() has checked them */
 	AREA64(a->ho, H_GCR3) =
 		AREA64(a->ro, v->kernel || !ring_two_roots(v->vm) ? R_KCR3 : R_UCR3);
 	AREA64(a->rw, D_MODE) = v->kernel;
@@ -340,7 +331,7 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 	AREA64(a->ro, R_FAST) = fast;
 	put_ac(a, v);
 	put_changes(a, v, w);
-	v->changed &= ~LITE_CH_DEBUG;
+	v->changed &= ~(LITE_CH_DEBUG | LITE_CH_LDT);
 	put_regs(a, v);
 	AREA16(a->ho, H_GSEL) = v->ds = selector_ok(v, v->ds);
 	AREA16(a->ho, H_GSEL + 2) = v->es = selector_ok(v, v->es);

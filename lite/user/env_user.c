@@ -132,6 +132,8 @@ void eu_free(struct eu *e)
 {
 	struct lite_spage *spage = e->vm.mmu.spage;
 
+	while (e->v.ldt_pages)
+		free(e->v.ldt[--e->v.ldt_pages]);
 	mmu_fini(&e->vm, eu_put, e);
 	if (e->pages_out) {
 		fprintf(stderr, "%llu pages have not come back\n",
@@ -174,6 +176,12 @@ void *eu_page(struct eu *e, u64 gfn)
 	return e->arena + f->pa;
 }
 
+static void eu_ldt(struct lite_vcpu *v, u64 pages)
+{
+	while (v->ldt_pages < pages && v->ldt_pages < LITE_LDT_PAGES)
+		v->ldt[v->ldt_pages++] = eu_alloc(1, LITE_PAGE_SIZE);
+}
+
 bool eu_want(struct eu *e)
 {
 	enum lite_want want = e->v.want;
@@ -183,6 +191,8 @@ bool eu_want(struct eu *e)
 		eu_fill(e, 16);
 	else if (want == LITE_WANT_FRAME)
 		eu_page(e, e->v.want_gfn);
+	else if (want == LITE_WANT_LDT)
+		eu_ldt(&e->v, e->v.want_gfn);
 	return want != LITE_WANT_NONE;
 }
 

@@ -110,8 +110,10 @@ static unsigned int ext_ops(struct fuzz *f, struct mmuext_op *op, unsigned int n
 			op[i].arg1.mfn = G_L4B;
 		if (op[i].cmd == MMUEXT_COPY_PAGE)
 			op[i].arg2.src_mfn = pick_gfn(f);
-		else if (op[i].cmd == MMUEXT_SET_LDT)
-			op[i].arg2.nr_ents = fuzz_u8(f) & 1;
+		else if (op[i].cmd == MMUEXT_SET_LDT) {
+			op[i].arg1.linear_addr = KVA(op[i].arg1.mfn);
+			op[i].arg2.nr_ents = fuzz_u8(f);
+		}
 	}
 	return nr;
 }

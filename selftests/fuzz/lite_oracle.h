@@ -189,8 +189,8 @@ static inline void oracle_entry(struct eu *e, bool obedient)
 		fuzz_assert(v->r.cs == LITE_KERN_CS && v->r.ss == LITE_KERN_SS);
 		fuzz_assert(!v->ac || (v->r.rflags & FLAG_AC));
 	} else {
-		fuzz_assert(v->r.cs == LITE_USER_CS || v->r.cs == LITE_USER_CS32);
-		fuzz_assert(v->r.ss == LITE_USER_DS);
+		fuzz_assert(!user_code_check(v, v->r.cs, v->r.rip));
+		fuzz_assert(!user_stack_check(v, v->r.ss));
 		fuzz_assert(v->r.cs == LITE_USER_CS || !(v->r.rip >> 32));
 	}
 	fuzz_assert(lite_va_canonical(v->fs_base) && lite_va_canonical(v->gs_base) &&
@@ -204,6 +204,13 @@ static inline void oracle_entry(struct eu *e, bool obedient)
 		fuzz_assert(lite_va_ok(v->callback[i].address, 1));
 	for (i = 0; i < 4; i++) /* code or data, present, of ring 3, accessed */
 		fuzz_assert(!v->tls[i] || (v->tls[i] >> 40 & 0xf1) == 0xf1);
+	fuzz_assert(v->ldt_nr <= v->ldt_pages * 512);
+	for (i = 0; i < (int)v->ldt_nr; i++) { /* code or data of ring 3, accessed, not 64-bit */
+		__u64 desc = v->ldt[i / 512][i % 512];
+
+		fuzz_assert(!desc || ((desc >> 40 & 0x71) == 0x71 &&
+				      !(desc & DESC_CODE && desc & DESC_LONG)));
+	}
 	for (i = 0; i < 4; i++) {
 		fuzz_assert(lite_va_ok(v->dr[i], 1));
 		fuzz_assert((v->dr7 >> (16 + 4 * i) & 3) != 2);

@@ -4,6 +4,6 @@
 # lite_hostile.sh on two processors.
 
 # shellcheck disable=SC2034
-lab_options="--cpus 2" programs="hole selectors hypercalls vcpus launcher"
+lab_options="--cpus 2" programs="hole selectors ldt hypercalls vcpus launcher"
 # shellcheck source=selftests/lab/lite_hostile.sh
 . "$(dirname "$0")/lite_hostile.sh"

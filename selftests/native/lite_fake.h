@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What lies below lite mode's traps, faked, for lite_trap.c and lite_emul.c: guest memory is one
- * array at MEM, whose accesses can be made to fail in each way that the real ones may; hypercalls,
- * the shadow MMU and the processor's CPUID answer what a case has told them to. Each of the two
- * programs includes it once.
+ * What lies below lite mode's traps, faked, for lite_trap.c, lite_emul.c and lite_ldt.c: guest
+ * memory is one array at MEM, whose accesses can be made to fail in each way that the real ones
+ * may; hypercalls, the shadow MMU and the processor's CPUID answer what a case has told them to.
+ * Each of the programs includes it once.
  */
 #ifndef LODGE_LITE_FAKE_H
 #define LODGE_LITE_FAKE_H
@@ -48,9 +48,14 @@ static inline int mem_check(u64 va, size_t len, int error)
 	return va > MEM_SIZE || len > MEM_SIZE - va ? -EFAULT : 0;
 }
 
+/* What is read may also lie in the lowest 4 GiB, where 32-bit code does. */
 int mmu_read(struct lite_vcpu *v, void *dst, u64 va, size_t len)
 {
-	int err = mem_check(va, len, read_error);
+	int err;
+
+	if (va >= CODE - MEM && va < MEM_SIZE)
+		va += MEM;
+	err = mem_check(va, len, read_error);
 
 	if (!err)
 		memcpy(dst, mem + (va - MEM), len);

@@ -164,8 +164,8 @@ static void events(void)
 static void resume_state(void)
 {
 	start(false);
-	vcpu.r.cs = 0x10;
-	vcpu.r.ss = 0x18;
+	vcpu.r.cs = 0;
+	vcpu.r.ss = 0;
 	vcpu.r.rflags = ~0ull;
 	ksft_eq(lite_prepare(&vcpu), LITE_RESUME);
 	ksft_eq(vcpu.r.cs, LITE_USER_CS);
@@ -348,9 +348,11 @@ static void queued(void)
 
 /* --- iret --------------------------- */
 
+static u64 iret_ss;
+
 static enum lite_next iret(u64 flags, u64 rip, u64 cs, u64 rflags, u64 rsp)
 {
-	u64 f[9] = { 0xaa, 0xbb, 0xcc, flags, rip, cs, rflags, rsp, 0 };
+	u64 f[9] = { 0xaa, 0xbb, 0xcc, flags, rip, cs, rflags, rsp, iret_ss };
 
 	memcpy(mem + 0x800, f, sizeof(f));
 	vcpu.r.rsp = MEM + 0x800;

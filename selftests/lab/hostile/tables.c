@@ -346,7 +346,7 @@ CASE(pins, "pins, roots and copies that make no sense")
 	ksft_eq(hc_mmuext(17, F, F + 1), 0);
 	look(VA(F));
 	gives(MARK(F + 1));
-	ksft_eq(hc_mmuext(13, 0x1000, 1), -EINVAL); /* SET_LDT */
+	ksft_eq(hc_mmuext(13, 0x1000, 1), -EFAULT); /* SET_LDT */
 	ksft_eq(hc_mmuext(13, 0, 0), 0);
 	drop();
 }

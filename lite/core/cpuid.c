@@ -56,11 +56,14 @@ struct cpuid_row {
 #define L7_EBX_AVX2 FEAT(5)
 #define L7_EBX_AVX512 \
 	(FEAT(16) | FEAT(17) | FEAT(21) | FEAT(26) | FEAT(27) | FEAT(28) | FEAT(30) | FEAT(31))
-/* ecx: VBMI VBMI2 GFNI VAES VPCLMUL VNNI BITALG VPOPCNTDQ CLDEMOTE MOVDIRI MOVDIR64B. Not UMIP,
- * PKU, WAITPKG, CET, LA57, RDPID (TSC_AUX is the host's), bus locks, ENQCMD. */
+/* ecx: VBMI VBMI2 GFNI VAES VPCLMUL VNNI BITALG VPOPCNTDQ CLDEMOTE MOVDIRI MOVDIR64B. UMIP if the
+ * host has it on, so that the guest's kernel serves programs that meet it. Not PKU, WAITPKG, CET,
+ * LA57, RDPID (TSC_AUX is the host's), bus locks, ENQCMD. */
 #define L7_ECX_AVX    (FEAT(9) | FEAT(10))
 #define L7_ECX_AVX512 (FEAT(1) | FEAT(6) | FEAT(11) | FEAT(12) | FEAT(14))
-#define L7_ECX	      (L7_ECX_AVX | L7_ECX_AVX512 | FEAT(8) | FEAT(25) | FEAT(27) | FEAT(28))
+#define L7_ECX_UMIP   FEAT(2)
+#define L7_ECX                                                                              \
+	(L7_ECX_AVX | L7_ECX_AVX512 | L7_ECX_UMIP | FEAT(8) | FEAT(25) | FEAT(27) | FEAT(28))
 /* edx: 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16. Not AMX, IBT, IBRS and the like. */
 #define L7_EDX_AVX512 (FEAT(2) | FEAT(3) | FEAT(8) | FEAT(23))
 #define L7_EDX	      (L7_EDX_AVX512 | FEAT(4) | FEAT(10) | FEAT(14))
@@ -195,8 +198,9 @@ static void cpuid_xsave(u64 xcr0, u32 sub, u32 out[4])
 }
 
 /* Features that need state which the guest may not have in XCR0. */
-static void cpuid_features(u64 xcr0, u32 leaf, u32 sub, u32 out[4])
+static void cpuid_features(const struct lite_vm *vm, u32 leaf, u32 sub, u32 out[4])
 {
+	u64 xcr0 = cpuid_xcr0(vm);
 	bool avx = xcr0 & XCR0_YMM, avx512 = xcr0 & XCR0_ZMM;
 
 	if (leaf == 1) {
@@ -209,6 +213,7 @@ static void cpuid_features(u64 xcr0, u32 leaf, u32 sub, u32 out[4])
 	} else if (leaf == 7 && !sub) {
 		out[1] &= avx ? ALL : ~L7_EBX_AVX2;
 		out[1] &= avx512 ? ALL : ~L7_EBX_AVX512;
+		out[2] &= vm->ram_va ? ALL : ~L7_ECX_UMIP;
 		out[2] &= avx ? ALL : ~L7_ECX_AVX;
 		out[2] &= avx512 ? ALL : ~L7_ECX_AVX512;
 		out[3] &= avx512 ? ALL : ~L7_EDX_AVX512;
@@ -269,6 +274,6 @@ void cpuid_guest(const struct lite_vcpu *v, u32 leaf, u32 sub, u32 out[4])
 	else if (leaf == LEAF_XSAVE)
 		cpuid_xsave(xcr0, sub, out);
 	else
-		cpuid_features(xcr0, leaf, sub, out);
+		cpuid_features(v->vm, leaf, sub, out);
 	cpuid_topology(v, leaf, sub, out);
 }

@@ -4,8 +4,8 @@
  *
  * Called by trap.c, in either tier, by the vCPU's thread; what may end in an exit to the VMM, in
  * sleep or in a frame goes to the full tier before anything has changed. The instruction is fetched
- * once and decoded from that copy. No memory operand is ever followed: what has one (string I/O,
- * lgdt, invlpg) is the guest's own #GP. A paravirtualized kernel needs none of them.
+ * once and decoded from that copy. But for SGDT's, no memory operand is ever followed: what has one
+ * (string I/O, lgdt, invlpg) is the guest's own #GP. A paravirtualized kernel needs none of them.
  */
 #include "trap.h"
 #include "hypercall.h"
@@ -29,7 +29,7 @@ struct insn {
 	u8 b[15];
 	u8 len, at;
 	u8 rex;
-	bool op16, rep;
+	bool op16, rep, elsewhere; /* elsewhere: in FS, GS, or with addresses of 32 bits */
 };
 
 /* Where a program's instruction is: segments but 64-bit code have a base, and wrap at 4 GiB. */
@@ -84,9 +84,11 @@ static u8 insn_opcode(struct insn *in, bool bits64)
 		case 0x2e:
 		case 0x36:
 		case 0x3e:
+			break;
 		case 0x64:
 		case 0x65:
 		case 0x67:
+			in->elsewhere = true;
 			break;
 		default:
 			if (!bits64 || (b & 0xf0) != 0x40)
@@ -293,6 +295,54 @@ static enum lite_next emul_mov(struct lite_vcpu *v, struct insn *in, u8 op)
 	return done(v, in);
 }
 
+/* Of @modrm, which says that there is one; the instruction ends with it. */
+static u64 memory_operand(struct lite_vcpu *v, struct insn *in, u8 modrm)
+{
+	unsigned int mod = modrm >> 6, base = modrm & 7, i, n;
+	u32 disp = 0;
+	u64 va = 0;
+	u8 sib;
+
+	if (base == 4) {
+		sib = insn_next(in);
+		base = sib & 7;
+		n = (sib >> 3 & 7) | (in->rex & 2 ? 8 : 0);
+		if (n != 4)
+			va = *reg(&v->r, n) << (sib >> 6);
+		if (mod || base != 5)
+			va += *reg(&v->r, base | (in->rex & 1 ? 8 : 0));
+	} else if (mod || base != 5) {
+		va = *reg(&v->r, base | (in->rex & 1 ? 8 : 0));
+	} else {
+		va = v->r.rip + in->at + 4;
+	}
+	n = mod == 1 ? 1 : mod == 2 || base == 5 ? 4 : 0;
+	for (i = 0; i < n; i++)
+		disp |= (u32)insn_next(in) << (8 * i);
+	if (n == 1)
+		disp = (disp ^ 0x80) - 0x80;
+	return va + (u64)(s64)(s32)disp;
+}
+
+/*
+ * SGDT, which traps when the host uses UMIP: the guest's own table, as the hole has it. Linux looks
+ * there for the segments of 32-bit programs.
+ */
+static enum lite_next emul_sgdt(struct lite_vcpu *v, struct insn *in, u8 modrm)
+{
+	u64 va = memory_operand(v, in, modrm), base = v->vm->ram_va + (v->gdt_gfn[0] << 12);
+	u16 dtr[5] = { LITE_PAGE_SIZE - 1, base, base >> 16, base >> 32, base >> 48 };
+	int ret;
+
+	if (insn_cut(in) || in->elsewhere || !v->vm->ram_va || !v->gdt_gfn[0] ||
+	    v->gdt_gfn[0] >= v->vm->frames)
+		return refuse(v);
+	ret = mmu_write(v, va, dtr, sizeof(dtr));
+	if (ret == -EAGAIN || ret == -EBUSY)
+		return trap_error(v, ret, "a table register that cannot be stored");
+	return ret ? refuse(v) : done(v, in);
+}
+
 /* 0f 01 */
 static enum lite_next emul_group7(struct lite_vcpu *v, struct insn *in)
 {
@@ -300,6 +350,8 @@ static enum lite_next emul_group7(struct lite_vcpu *v, struct insn *in)
 	struct lite_regs *r = &v->r;
 	u64 base = v->gs_base;
 
+	if (!insn_cut(in) && modrm < 0xc0 && !(modrm >> 3 & 7))
+		return emul_sgdt(v, in, modrm);
 	if (insn_cut(in) || modrm < 0xc0)
 		return refuse(v);
 	switch (modrm) {

@@ -233,6 +233,8 @@ struct lite_port {
  * struct lite_vm - a guest
  * @dmap:	virtual address of physical 0 in the direct map: a page is read at dmap + pa
  * @hole_va:	where the hypervisor's part of guest address space begins; the M2P is there
+ * @ram_va:	where the guest can read its own memory in the hole, from frame 0 on, if the host
+ *		keeps it from SGDT (UMIP); else 0
  * @m2p:	the table that the guest reads; @frames entries
  * @frames:	what the guest is told it has
  * @why:	first reason for its death
@@ -241,7 +243,7 @@ struct lite_vm {
 	struct lite_lock lock; /* mmu */
 	struct lite_lock event_lock, up_lock;
 	u64 dmap;
-	u64 hole_va;
+	u64 hole_va, ram_va;
 	u64 phys_bits; /* of the processor */
 	struct lite_slot slot[LODGE_SLOTS_MAX];
 	u32 slots;

@@ -50,7 +50,12 @@ int world_vm_start(struct lite_vm *vm, struct world_vm *w)
 		if (area_map_page(w->m2p_p2, off, __va(pfn << PAGE_SHIFT), flags))
 			return -ENOMEM;
 	}
-	return world_ram_init(w, vm->frames);
+	if (world_ram_init(w, vm->frames))
+		return -ENOMEM;
+	/* Where SGDT comes to us, and its result could be read. */
+	if (w->ram_frames && !ring_two_roots(vm) && __read_cr4() & X86_CR4_UMIP)
+		vm->ram_va = area_ram_va();
+	return 0;
 }
 
 /* @flags: of what leads to the hole. All in it is a supervisor's, but for the kernel's M2P. */

@@ -22,6 +22,56 @@ static void emul_user(void)
 	}
 }
 
+/* SGDT to @at says where the guest's own table is, and is @len bytes long. */
+static void sgdt_stores(u64 at, unsigned int len)
+{
+	u64 base = word(at + 2);
+
+	ksft_eq(vcpu.r.rip, CODE + len);
+	ksft_eq(word(at) & 0xffff, 0xfff);
+	ksft_eq(base, 0xffff808000000000ull + (7 << 12));
+}
+
+#define SGDT(...)                                  \
+	do {                                       \
+		start(true);                       \
+		vm.ram_va = 0xffff808000000000ull; \
+		vm.frames = 16;                    \
+		vcpu.gdt_gfn[0] = 7;               \
+		vcpu.r.rbx = vcpu.r.rbp = MEM;     \
+		vcpu.r.r12 = vcpu.r.r13 = MEM;     \
+		vcpu.r.rsi = 0x40;                 \
+		EMULATE(__VA_ARGS__);              \
+	} while (0)
+
+static void emul_sgdt(void)
+{
+	SGDT(0x0f, 0x01, 0x03); /* (%rbx) */
+	sgdt_stores(MEM, 3);
+	SGDT(0x0f, 0x01, 0x43, 0x10); /* 16(%rbx) */
+	sgdt_stores(MEM + 16, 4);
+	SGDT(0x0f, 0x01, 0x83, 0x00, 0x08, 0, 0); /* 2048(%rbx) */
+	sgdt_stores(MEM + 0x800, 7);
+	SGDT(0x0f, 0x01, 0x44, 0x24, 0xe0); /* -32(%rsp) */
+	sgdt_stores(STACK - 32, 5);
+	SGDT(0x0f, 0x01, 0x04, 0xf3); /* (%rbx,%rsi,8) */
+	sgdt_stores(MEM + 0x200, 4);
+	SGDT(0x41, 0x0f, 0x01, 0x44, 0x24, 0x08); /* 8(%r12) */
+	sgdt_stores(MEM + 8, 6);
+	SGDT(0x41, 0x0f, 0x01, 0x45, 0x08); /* 8(%r13) */
+	sgdt_stores(MEM + 8, 5);
+	SGDT(0x0f, 0x01, 0x05, 0x39, 0x05, 0, 0); /* 0x539(%rip) */
+	sgdt_stores(CODE + 7 + 0x539, 7);
+	SGDT(0x65, 0x0f, 0x01, 0x03); /* %gs:(%rbx) */
+	refused(LITE_RESUME);
+	SGDT(0x0f, 0x01, 0x0b); /* sidt */
+	refused(LITE_RESUME);
+	SGDT(0x0f, 0x01, 0x04, 0x25, 0, 0x10, 0, 0); /* 0x1000, where nothing can be written */
+	refused(LITE_RESUME);
+	start(true);
+	refused(EMULATE(0x0f, 0x01, 0x03)); /* no such view of memory */
+}
+
 static void emul_flags(void)
 {
 	start(true);
@@ -494,6 +544,7 @@ static void cpuid_topology(void)
 
 int main(int argc, char **argv)
 {
+	ksft_case("SGDT", emul_sgdt);
 	ksft_case("privileged instructions in user mode", emul_user);
 	ksft_case("cli, sti", emul_flags);
 	ksft_case("hlt", emul_halt);

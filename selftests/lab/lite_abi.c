@@ -403,17 +403,27 @@ static void other_process(void)
 	teardown_vcpu();
 }
 
+/* Until there is something to be told: it comes back for nothing when the thread has to give way. */
+static void run_on(void)
+{
+	do
+		ok(ioctl(vcpu, LODGE_RUN, 0));
+	while (run->reason == LODGE_EXIT_NONE);
+	if (run->reason == LODGE_EXIT_KILLED)
+		ksft_msg("killed: %s", run->killed.why);
+}
+
 static void killed(void)
 {
 	static const unsigned char ud2[] = { 0x0f, 0x0b };
 
 	setup_vcpu();
 	make_guest(ud2, sizeof(ud2));
-	ok(ioctl(vcpu, LODGE_RUN, 0));
+	run_on();
 	ksft_eq(run->reason, LODGE_EXIT_KILLED);
 	ksft_check(run->killed.why[0] && memchr(run->killed.why, 0, sizeof(run->killed.why)));
 	memset(run, 0, sizeof(*run));
-	ok(ioctl(vcpu, LODGE_RUN, 0));
+	run_on();
 	ksft_eq(run->reason, LODGE_EXIT_KILLED);
 	teardown_vcpu();
 }
@@ -424,7 +434,7 @@ static void no_tables(void)
 
 	setup_vcpu();
 	ok(ioctl(vcpu, LODGE_STATE_SET, &s));
-	ok(ioctl(vcpu, LODGE_RUN, 0));
+	run_on();
 	ksft_eq(run->reason, LODGE_EXIT_KILLED);
 	teardown_vcpu();
 }
@@ -459,16 +469,6 @@ static void spins(void)
 		rbx = s.rbx;
 	}
 	teardown_vcpu();
-}
-
-/* Runs on until there is something to be told. */
-static void run_on(void)
-{
-	do
-		ok(ioctl(vcpu, LODGE_RUN, 0));
-	while (run->reason == LODGE_EXIT_NONE);
-	if (run->reason == LODGE_EXIT_KILLED)
-		ksft_msg("killed: %s", run->killed.why);
 }
 
 /* PIO both ways, by the run page. */

@@ -23,8 +23,8 @@
 /* Of virtio_lodge.ko, which is loaded in lite mode only: the port behind a file. */
 #define LITE_EXIT_STATUS "/sys/module/virtio_lodge/parameters/exit_status"
 
-/* Between TERM and KILL, in milliseconds. */
-#define STOP_GRACE_MS 3000
+/* Between TERM and KILL, in milliseconds: a machine below may stand still for some of them. */
+#define STOP_GRACE_MS 10000
 
 int power_open_buttons(int *fds, int max)
 {

@@ -406,6 +406,62 @@ static void joined_datagrams(void)
 	cleanup();
 }
 
+struct flood {
+	pthread_t thread;
+	int sk;
+	bool stop;
+	unsigned int sent;
+};
+
+static void *flood_thread(void *arg)
+{
+	static uint8_t data[20000];
+	struct flood *f = arg;
+
+	while (!load_acquire(&f->stop))
+		f->sent += send(f->sk, data, sizeof(data), 0) == sizeof(data);
+	return NULL;
+}
+
+/* Frames that nobody gets, as many as the host can make: the guest sends, and is reset. */
+static void flood_of_joined_datagrams(void)
+{
+	struct flood f = { 0 };
+	int sk, seg = 1000;
+	unsigned int i, ms;
+	struct vdrv_buf b;
+	uint64_t unfit;
+	struct nic k;
+
+	setup();
+	iface_up(&k, ALL, "h0");
+	f.sk = udp_socket();
+	ksft_eq(setsockopt(f.sk, IPPROTO_UDP, UDP_SEGMENT, &seg, sizeof(seg)), 0);
+	sk = packet_socket("p0", TYPE);
+	ksft_eq(pthread_create(&f.thread, NULL, flood_thread, &f), 0);
+	for (i = 0; i < 10; i++) {
+		for (unfit = nic_stat(&k, "iface_unfit"), ms = 0;
+		     ms < NIC_WAIT && nic_stat(&k, "iface_unfit") < unfit + 100; ms++)
+			usleep(1000);
+		ksft_check(nic_stat(&k, "iface_unfit") >= unfit + 100);
+		make_frame(300, i);
+		nic_send(&k, NULL, frame, 300);
+		ksft_eq(recv(sk, got, sizeof(got), 0), 300);
+		ksft_memeq(got, frame, 300);
+		vdrv_start(&k.d, k.m, ALL, 0, 0);
+		b = (struct vdrv_buf){ vdrv_alloc_high(&k.d, 1526, 16), 1526 };
+		nic_post(&k, &b, 1);
+		vdrv_kick(&k.d.q[NIC_RX]);
+	}
+	store_release(&f.stop, true);
+	pthread_join(f.thread, NULL);
+	ksft_check(f.sent);
+	close(sk);
+	close(f.sk);
+	nic_down(&k);
+	cleanup();
+}
+
 static void interface_goes_down(void)
 {
 	struct virtio_net_hdr_v1 hdr;
@@ -513,6 +569,7 @@ int main(int argc, char **argv)
 	ksft_case("open_checksum", open_checksum);
 	ksft_case("joined_segments", joined_segments);
 	ksft_case("joined_datagrams", joined_datagrams);
+	ksft_case("flood_of_joined_datagrams", flood_of_joined_datagrams);
 	ksft_case("interface_goes_down", interface_goes_down);
 	ksft_case("interface_is_deleted", interface_is_deleted);
 	ksft_case("bad_names", bad_names);

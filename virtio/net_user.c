@@ -17,6 +17,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <net/ethernet.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
@@ -71,6 +72,7 @@ struct net_user {
 	unsigned int npfd, pfd_max;
 	uint8_t *fifo;
 	uint32_t head, tail, frag;
+	uint64_t stat_missed; /* frames that the fifo had no room for */
 	uint8_t frame[NET_FRAME_MAX];
 };
 
@@ -88,7 +90,7 @@ static ssize_t user_to_guest(const void *buf, size_t len, void *opaque)
 	uint32_t n = len;
 
 	if (len > NET_FRAME_MAX)
-		return len;
+		goto missed;
 	if (u->head == u->tail) {
 		u->head = 0;
 		u->tail = 0;
@@ -98,11 +100,14 @@ static ssize_t user_to_guest(const void *buf, size_t len, void *opaque)
 		u->tail -= u->head;
 		u->head = 0;
 		if (u->tail + sizeof(n) + n > USER_FIFO_LEN)
-			return len;
+			goto missed;
 	}
 	memcpy(u->fifo + u->tail, &n, sizeof(n));
 	memcpy(u->fifo + u->tail + sizeof(n), buf, n);
 	u->tail += sizeof(n) + n;
+	return len;
+missed:
+	net_count(&u->stat_missed, 1);
 	return len;
 }
 
@@ -292,6 +297,13 @@ static ssize_t user_recv(struct net_backend *be, const struct iovec *iov, unsign
 	return NET_HDR_LEN + done;
 }
 
+static void user_stats(struct net_backend *be, FILE *out)
+{
+	struct net_user *u = container_of(be, struct net_user, be);
+
+	fprintf(out, " user_missed=%" PRIu64, load_once(&u->stat_missed));
+}
+
 static void user_close(struct net_backend *be)
 {
 	struct net_user *u = container_of(be, struct net_user, be);
@@ -310,6 +322,7 @@ static const struct net_backend_ops user_ops = {
 	.set_mtu = user_set_mtu,
 	.send = user_send,
 	.recv = user_recv,
+	.stats = user_stats,
 	.wait = user_wait,
 };
 

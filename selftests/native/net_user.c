@@ -518,6 +518,42 @@ static void port_in_use(void)
 	close(sk);
 }
 
+/* What comes while the guest has no buffers is kept, up to a megabyte, and then dropped. */
+static void guest_too_slow(void)
+{
+	static uint8_t data[1400];
+	struct sockaddr_in from;
+	uint32_t i, last = 0;
+	unsigned int n;
+	uint16_t port;
+	struct nic k;
+	int sk;
+
+	sk = host_socket(SOCK_DGRAM, &port);
+	user_up(&k, "");
+	greet(&k, sk, port, &from);
+	for (i = 1; !nic_stat(&k, "user_missed"); i++) {
+		put32(data, i);
+		ksft_eq(sendto(sk, data, sizeof(data), 0, (struct sockaddr *)&from, sizeof(from)),
+			sizeof(data));
+		usleep(20);
+		ksft_check(i < 100000);
+	}
+	/* Those before arrive, in order; the host's kernel may have dropped some, too. */
+	for (n = 0; n < 500; n++) {
+		struct vdrv_buf b = { vdrv_alloc_high(&k.d, 2000, 16), 2000 };
+
+		ksft_eq(next_ip(&k, IPPROTO_UDP), UDP_LEN + sizeof(data));
+		ksft_check(get32(got + UDP_LEN) > last);
+		last = get32(got + UDP_LEN);
+		nic_post(&k, &b, 1);
+		vdrv_kick(&k.d.q[NIC_RX]);
+	}
+	ksft_eq(nic_stat(&k, "rx_drops"), 0);
+	close(sk);
+	nic_down(&k);
+}
+
 static void reset_and_start_again(void)
 {
 	unsigned int i, j;
@@ -574,6 +610,7 @@ int main(int argc, char **argv)
 	ksft_case("segments that the driver leaves whole", segment_offload);
 	ksft_case("forwarded_ports", forwarded_ports);
 	ksft_case("port_in_use", port_in_use);
+	ksft_case("a guest that is too slow", guest_too_slow);
 	ksft_case("reset_and_start_again", reset_and_start_again);
 	ksft_case("garbage", garbage);
 	return ksft_run(argc, argv);

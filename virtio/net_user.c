@@ -28,7 +28,8 @@
 #include "log.h"
 #include "net.h"
 
-#define USER_FIFO_LEN (1u << 20)
+/* Twice the windows, of 64 KiB each, of 64 connections. */
+#define USER_FIFO_LEN (8u << 20)
 #define USER_TIMERS   2
 #define USER_POLL_MAX 4096
 
@@ -96,11 +97,12 @@ static ssize_t user_to_guest(const void *buf, size_t len, void *opaque)
 		u->tail = 0;
 	}
 	if (u->tail + sizeof(n) + n > USER_FIFO_LEN) {
+		/* To be moved no more than once, on average: so half of it is room for sure. */
+		if (u->tail - u->head > u->head)
+			goto missed;
 		memmove(u->fifo, u->fifo + u->head, u->tail - u->head);
 		u->tail -= u->head;
 		u->head = 0;
-		if (u->tail + sizeof(n) + n > USER_FIFO_LEN)
-			goto missed;
 	}
 	memcpy(u->fifo + u->tail, &n, sizeof(n));
 	memcpy(u->fifo + u->tail + sizeof(n), buf, n);

@@ -518,7 +518,7 @@ static void port_in_use(void)
 	close(sk);
 }
 
-/* What comes while the guest has no buffers is kept, up to a megabyte, and then dropped. */
+/* What comes while the guest has no buffers is kept, up to megabytes, and then dropped. */
 static void guest_too_slow(void)
 {
 	static uint8_t data[1400];

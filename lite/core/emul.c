@@ -14,6 +14,7 @@
 #define CR0_SHOWN   0x80050033ull /* PG AM WP NE ET MP PE */
 #define CR4_SHOWN   0x00010620ull /* FSGSBASE OSXMMEXCPT OSFXSR PAE */
 #define CR4_OSXSAVE 0x00040000ull
+#define CR4_TSD	    0x00000004ull
 
 /* Ports that the VMM answers; all others float: nothing is there. */
 #define PIO_VMM_FIRST 0x500
@@ -235,7 +236,11 @@ static enum lite_next emul_cr_write(struct lite_vcpu *v, struct insn *in, unsign
 
 	switch (cr) {
 	case 0: /* its bits are the hypervisor's; the guest's kernel sets them as it boots */
-	case 4:
+		return done(v, in);
+	case 4: /* and so are these, but for one */
+		if (v->tsd != !!(val & CR4_TSD))
+			v->changed |= LITE_CH_CR4;
+		v->tsd = val & CR4_TSD;
 		return done(v, in);
 	case 2:
 		__atomic_store_n(&v->vi->arch.cr2, val, __ATOMIC_RELAXED);
@@ -263,7 +268,7 @@ static enum lite_next emul_cr_read(struct lite_vcpu *v, struct insn *in, unsigne
 		*to = v->kroot << 12;
 		break;
 	case 4:
-		*to = CR4_SHOWN | (cpuid_xcr0(v->vm) ? CR4_OSXSAVE : 0);
+		*to = CR4_SHOWN | (v->tsd ? CR4_TSD : 0) | (cpuid_xcr0(v->vm) ? CR4_OSXSAVE : 0);
 		break;
 	default:
 		return trap_inject(v, TRAP_UD, false, 0);
@@ -374,6 +379,15 @@ static enum lite_next emul_group7(struct lite_vcpu *v, struct insn *in)
 	return refuse(v);
 }
 
+static enum lite_next emul_rdtsc(struct lite_vcpu *v, const struct insn *in)
+{
+	u64 tsc = env_tsc();
+
+	v->r.rax = (u32)tsc;
+	v->r.rdx = tsc >> 32;
+	return done(v, in);
+}
+
 static enum lite_next emul_0f(struct lite_vcpu *v, struct insn *in)
 {
 	u8 op = insn_next(in);
@@ -392,6 +406,8 @@ static enum lite_next emul_0f(struct lite_vcpu *v, struct insn *in)
 		return emul_mov(v, in, op);
 	case 0x30:
 		return emul_msr(v, in, true);
+	case 0x31: /* rdtsc, while CR4.TSD is set */
+		return emul_rdtsc(v, in);
 	case 0x32:
 		return emul_msr(v, in, false);
 	default:

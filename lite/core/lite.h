@@ -141,7 +141,8 @@ enum lite_callback { /* Xen's CALLBACKTYPE_* */
 #define LITE_CH_TIMER (1 << 4) /* deadline */
 #define LITE_CH_DEBUG (1 << 5) /* dr[], dr7 */
 #define LITE_CH_LDT   (1 << 6) /* ldt[], ldt_nr */
-#define LITE_CH_ALL   0x7f
+#define LITE_CH_CR4   (1 << 7) /* tsd */
+#define LITE_CH_ALL   0xff
 
 /**
  * struct lite_vcpu - a virtual processor
@@ -179,6 +180,7 @@ struct lite_vcpu {
 	u64 *ldt[LITE_LDT_PAGES]; /* a checked copy; pages are the environment's: ldt.c */
 	u32 ldt_pages, ldt_nr;	  /* how many there are; entries in use */
 	u64 dr[4], dr6, dr7;
+	bool tsd; /* CR4.TSD: the guest's programs may not read the TSC */
 	u8 iopl;
 	u64 iobmp_va;
 	u32 iobmp_ports;

@@ -331,7 +331,7 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 	AREA64(a->ro, R_FAST) = fast;
 	put_ac(a, v);
 	put_changes(a, v, w);
-	v->changed &= ~(LITE_CH_DEBUG | LITE_CH_LDT);
+	v->changed &= ~(LITE_CH_DEBUG | LITE_CH_LDT | LITE_CH_CR4);
 	put_regs(a, v);
 	AREA16(a->ho, H_GSEL) = v->ds = selector_ok(v, v->ds);
 	AREA16(a->ho, H_GSEL + 2) = v->es = selector_ok(v, v->es);
@@ -398,13 +398,24 @@ static bool may_enter(struct world_vcpu *w, int cpu)
 }
 
 /* No global translation of the host's may be left for ring 1; nor may user code read counters. */
-static unsigned long cr4_for_guest(void)
+static unsigned long cr4_for_guest(const struct lite_vcpu *v)
 {
-	unsigned long cr4 = __read_cr4();
+	unsigned long cr4 = __read_cr4(), want = cr4 & ~(X86_CR4_PGE | X86_CR4_PCE);
 
-	if (unlikely(cr4 & (X86_CR4_PGE | X86_CR4_PCE)))
-		area_write_cr4(cr4 & ~(X86_CR4_PGE | X86_CR4_PCE));
+	if (v->tsd)
+		want |= X86_CR4_TSD;
+	if (unlikely(want != cr4))
+		area_write_cr4(want);
 	return cr4;
+}
+
+static void cr4_for_host(unsigned long cr4)
+{
+	const unsigned long mask = X86_CR4_PCE | X86_CR4_TSD;
+	unsigned long now = __read_cr4();
+
+	if (unlikely((now ^ cr4) & mask))
+		area_write_cr4((now & ~mask) | (cr4 & mask));
 }
 
 int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next)
@@ -430,7 +441,7 @@ int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next)
 		switch_fpu_return();
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
 		pkru = rdpkru();
-	cr4 = cr4_for_guest();
+	cr4 = cr4_for_guest(v);
 	fill_area(a, v, w);
 	put_debug(a, v);
 	lite_guest_cross(v);
@@ -438,8 +449,7 @@ int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next)
 	/* A light exit that ended here has left the guest before. */
 	if (lite_in_guest(v))
 		lite_guest_cross(v);
-	if (unlikely(cr4 & X86_CR4_PCE))
-		area_write_cr4(__read_cr4() | X86_CR4_PCE);
+	cr4_for_host(cr4);
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
 		wrpkru(pkru);
 	WRITE_ONCE(w->cpu, -1);

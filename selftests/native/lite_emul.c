@@ -22,6 +22,30 @@ static void emul_user(void)
 	}
 }
 
+/* Its programs may not read the TSC; the kernel itself still can, from ring 1 as well. */
+static void emul_tsd(void)
+{
+	start(true);
+	vcpu.r.rax = 4;
+	ksft_eq(EMULATE(0x0f, 0x22, 0xe0), LITE_RESUME); /* mov %rax, %cr4 */
+	ksft_check(vcpu.tsd);
+	ksft_check(vcpu.changed & LITE_CH_CR4);
+	ksft_eq(EMULATE(0x0f, 0x20, 0xe3), LITE_RESUME); /* mov %cr4, %rbx */
+	ksft_eq(vcpu.r.rbx & 4, 4);
+	vcpu.r.rdx = ~0ull;
+	ksft_eq(EMULATE(0x0f, 0x31), LITE_RESUME);
+	ksft_eq(vcpu.r.rip, CODE + 2);
+	ksft_eq(vcpu.r.rax | vcpu.r.rdx << 32, env_tsc());
+	vcpu.r.rax = 0;
+	vcpu.changed = 0;
+	ksft_eq(EMULATE(0x0f, 0x22, 0xe0), LITE_RESUME);
+	ksft_check(!vcpu.tsd);
+	ksft_check(vcpu.changed & LITE_CH_CR4);
+	start(false);
+	vcpu.tsd = true;
+	refused(EMULATE(0x0f, 0x31));
+}
+
 /* SGDT to @at says where the guest's own table is, and is @len bytes long. */
 static void sgdt_stores(u64 at, unsigned int len)
 {
@@ -545,6 +569,7 @@ static void cpuid_topology(void)
 int main(int argc, char **argv)
 {
 	ksft_case("SGDT", emul_sgdt);
+	ksft_case("CR4.TSD", emul_tsd);
 	ksft_case("privileged instructions in user mode", emul_user);
 	ksft_case("cli, sti", emul_flags);
 	ksft_case("hlt", emul_halt);

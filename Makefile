@@ -25,6 +25,7 @@ help:
 	@echo "all       lodge, the guest's initramfs, the lab (make's default)"
 	@echo "run       boot a guest and show that its devices work   [MODE=auto|kvm|lite]"
 	@echo "check     all tests"
+	@echo "check-userland  a Debian system in lite mode: downloads, root, an hour"
 	@echo "lab       a shell in the emulated PC                    [LAB_ARGS=--svm]"
 	@echo "bench     measure guest against host and QEMU"
 	@echo "lint      style, static analysis, include directions"

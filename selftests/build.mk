@@ -213,7 +213,7 @@ $(LAB_PROGS): $(O)/%: %.c
 
 # --- running ---------------------------------------------------------------------------------
 CHECK_JOBS ?= 2
-.PHONY: check-run check-native
+.PHONY: check-run check-native check-userland userland-run
 
 check:
 	@if [ -x tools/deps ]; then tools/deps build lab fuzz; fi
@@ -227,3 +227,14 @@ check-run: all $(NATIVE_PROGS) $(NETBENCH_ASAN) $(FUZZ_PROGS) $(PLANT_PROGS) $(L
 
 check-native: $(NATIVE_PROGS) $(NETBENCH_ASAN)
 	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check -t 300 $(NATIVE_PROGS)
+
+# A Debian system in lite mode: downloads, wants root, and takes about an hour.
+USERLAND_PARTS ?= boot tools stress smp kselftest
+check-userland:
+	@if [ -x tools/deps ]; then tools/deps build lab userland; fi
+	@$(MAKE) --no-print-directory userland-run
+
+userland-run: all
+	@selftests/userland/image $(O)
+	@O=$(O) selftests/run -o $(O)/check -t 9000 \
+		$(USERLAND_PARTS:%="selftests/userland/userland.sh %")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# For tests whose guests run in the lab's emulated PC (selftests/lab/*.sh). One script is both ends,
+# For tests whose guests run in the lab's emulated PC (selftests/*/*.sh). One script is both ends,
 # and serves both modes, "SCRIPT kvm" (default) and "SCRIPT lite"; "SCRIPT ring3" is lite mode with
 # the guest's kernel in ring 3:
 #
@@ -33,6 +33,7 @@ accel=${1:-kvm}
 if [ "$accel" = ring3 ]; then
 	accel=lite LODGE_RING=3
 fi
+lab_dir=$(basename "$(cd "$(dirname "$0")" && pwd)")
 kernel=/lodge/vmlinuz
 initrd=/tmp/t/initrd
 W=/tmp/t
@@ -50,7 +51,7 @@ lab_run() {
 		lr_status=0
 		tools/lab/lab --env "LODGE_TEST_FULL=${LODGE_TEST_FULL-}" \
 			--env "LODGE_RING=${LODGE_RING-}" "$@" -- \
-			sh "/lodge/selftests/lab/$(basename "$0")" "$accel" >"$lr_log" 2>&1 ||
+			sh "/lodge/selftests/$lab_dir/$(basename "$0")" "$accel" >"$lr_log" 2>&1 ||
 			lr_status=$?
 		if [ $lr_try = second ] || ! grep -q '^lab: not finished after' "$lr_log"; then
 			break

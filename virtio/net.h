@@ -134,7 +134,7 @@ struct net_dev {
 	uint8_t mac[ETH_ALEN]; /* what config.mac goes back to at a reset */
 	uint64_t rx_offloads;  /* NET_GUEST_OFFLOADS in force */
 	uint64_t stat_ctrl;
-	uint64_t ctrl_due; /* CLOCK_MONOTONIC ns: for when the changes of pairs so far would do */
+	uint64_t ctrl_due; /* CLOCK_MONOTONIC ns: for when the changes so far would do */
 	struct net_pcap *pcap;
 	uint64_t poll_ns;    /* how long to look for work before sleeping */
 	unsigned int npairs; /* that there are; constant */
@@ -249,7 +249,7 @@ void net_rx_reset(struct net_pair *p, bool give_back);
 /**
  * net_ctrl_run - answer the control queue, on pair 0's thread, up to a budget
  *
- * NET_LATER while the driver has changed the number of pairs too often.
+ * NET_LATER while the driver has changed pairs or offloads too often.
  */
 enum net_work net_ctrl_run(struct net_dev *nd, struct vq *vq);
 

@@ -16,11 +16,11 @@
 
 #define CTRL_BUDGET 16
 /*
- * Each pair that comes or goes takes the lock that all of the host's networks share: so many of
- * them at once, and then one in so long.
+ * Each pair that comes or goes, and each change of offloads, takes the lock that all of the host's
+ * networks share: so many of them at once, and then one in so long.
  */
-#define CTRL_PAIRS_BURST 32
-#define CTRL_PAIR_NS	 5000000ull
+#define CTRL_LOCK_BURST 32
+#define CTRL_LOCK_NS	5000000ull
 
 struct ctrl_cmd {
 	struct virtio_net_ctrl_hdr hdr;
@@ -86,6 +86,14 @@ static int ctrl_mac(struct net_dev *nd, const struct ctrl_cmd *c, size_t len)
 	return -EINVAL;
 }
 
+/* The host's lock is about to be taken so often. */
+static void ctrl_charge(struct net_dev *nd, unsigned int locks)
+{
+	uint64_t now = net_now_ns();
+
+	nd->ctrl_due = MAX(nd->ctrl_due, now) + locks * CTRL_LOCK_NS;
+}
+
 /* 5.1.6.5.6: what was negotiated may be switched off, and on again. */
 static int ctrl_offloads(struct net_dev *nd, const struct ctrl_cmd *c, size_t len)
 {
@@ -99,6 +107,9 @@ static int ctrl_offloads(struct net_dev *nd, const struct ctrl_cmd *c, size_t le
 	memcpy(&f, c->data, sizeof(f));
 	if (f & ~(nd->vd.negotiated & NET_GUEST_OFFLOADS) || !net_offloads_valid(f))
 		return -EINVAL;
+	if (f == nd->rx_offloads)
+		return 0;
+	ctrl_charge(nd, 1);
 	ret = be->ops->set_offloads ? be->ops->set_offloads(be, f) : 0;
 	if (ret)
 		return ret;
@@ -118,15 +129,14 @@ static int ctrl_mq(struct net_dev *nd, const struct ctrl_cmd *c, size_t len)
 	n = le16toh(n);
 	if (n < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || n > nd->npairs)
 		return -EINVAL;
-	nd->ctrl_due = MAX(nd->ctrl_due, net_now_ns());
-	nd->ctrl_due += CTRL_PAIR_NS * (n > nd->active ? n - nd->active : nd->active - n);
+	ctrl_charge(nd, n > nd->active ? n - nd->active : nd->active - n);
 	return net_pairs_set(nd, n);
 }
 
 /* The queue rests as a whole: commands are answered in order, and this is nobody's fast path. */
 static bool ctrl_rests(const struct net_dev *nd)
 {
-	return nd->ctrl_due && nd->ctrl_due > net_now_ns() + CTRL_PAIRS_BURST * CTRL_PAIR_NS;
+	return nd->ctrl_due && nd->ctrl_due > net_now_ns() + CTRL_LOCK_BURST * CTRL_LOCK_NS;
 }
 
 static int ctrl_command(struct net_dev *nd, const struct vq_chain *c)

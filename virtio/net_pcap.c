@@ -34,7 +34,7 @@
 
 #define PCAP_RING_LEN (8u << 20) /* default; touched only as far as the writer falls behind */
 #define PCAP_LAG_MS   200	 /* a record's way to the file, at most */
-#define PCAP_HELD_MS  1		 /* for a thread in the middle of a frame, if there is no time */
+#define PCAP_HELD_MS  500 /* for a thread in the middle of a frame, when all is to be written */
 #define PCAP_SYNC_MS  1000
 #define PCAP_LAST_MS  500 /* for what is left when lodge ends in a hurry */
 
@@ -209,9 +209,9 @@ static bool pcap_filling(const struct net_pcap *pc, bool nearly)
 
 /*
  * Write what is there now, in the order of its stamps. With @hold those are left that an older one
- * may still come before, unless a ring is filling up; true: there are such.
+ * may still come before, unless a ring is filling up: from the stamp on that is returned.
  */
-static bool pcap_drain(struct net_pcap *pc, bool hold)
+static uint64_t pcap_drain(struct net_pcap *pc, bool hold)
 {
 	uint64_t until = pcap_look(pc), now = pcap_now();
 	struct pcap_rec *rec, *oldest;
@@ -239,7 +239,21 @@ static bool pcap_drain(struct net_pcap *pc, bool hold)
 	}
 	if (net_pcap_set_flush(pc->set))
 		pcap_fail(pc);
-	return oldest != NULL;
+	return until;
+}
+
+/* All that was recorded before now: somebody waits for it. In order, unless that takes long. */
+static void pcap_drain_all(struct net_pcap *pc, bool hold)
+{
+	uint64_t now = pcap_now();
+	unsigned int ms;
+
+	for (ms = 0; hold && pcap_drain(pc, true) <= now; ms++) {
+		hold = ms < PCAP_HELD_MS;
+		poll(NULL, 0, 1);
+	}
+	if (!hold)
+		pcap_drain(pc, false);
 }
 
 static bool pcap_ready(struct net_pcap *pc, uint32_t want)
@@ -282,10 +296,10 @@ static void *pcap_thread(void *arg)
 	for (;;) {
 		stop = load_acquire(&pc->stop);
 		sync = load_acquire(&pc->sync); /* pairs with pcap_sync()'s release */
-		if (pcap_drain(pc, pc->nrings > 1 && !stop) && sync != pc->synced) {
-			poll(NULL, 0, PCAP_HELD_MS);
-			pcap_drain(pc, false);
-		}
+		if (stop || sync != pc->synced)
+			pcap_drain_all(pc, pc->nrings > 1 && !stop);
+		else
+			pcap_drain(pc, pc->nrings > 1);
 		pthread_mutex_lock(&pc->lock);
 		pc->synced = sync;
 		pthread_cond_broadcast(&pc->cond);

@@ -122,6 +122,67 @@ static void waits_for_the_older(void)
 	cleanup();
 }
 
+#define PAIRS 4
+
+struct pair {
+	pthread_t thread;
+	struct net_pcap *pc;
+	unsigned int index;
+};
+
+static void *pair_thread(void *arg)
+{
+	static const struct virtio_net_hdr_v1 hdr;
+	struct pair *p = arg;
+	uint8_t buf[1000] = { 0 };
+	struct iovec v = { buf, sizeof(buf) };
+	unsigned int i;
+
+	/* Less than what makes a ring one that fills up. */
+	for (i = 0; i < 1500; i++) {
+		net_pcap_record(p->pc, p->index, &hdr, &v, 1, sizeof(buf));
+		if (i % 100 == p->index)
+			usleep(1000);
+	}
+	return NULL;
+}
+
+/* Pairs that record as fast as they can, a writer that looks all the time: never out of order. */
+static void in_order(void)
+{
+	const struct net_cfg cfg = { .pcap = file };
+	struct timespec last = { 0 };
+	struct err err = { 0 };
+	struct pair p[PAIRS];
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	unsigned int i, n = 0;
+	pcap_t *f;
+
+	setup();
+	ksft_eq(net_pcap_open(&cfg, PAIRS, &p[0].pc, &err), 0);
+	ksft_eq(net_pcap_start(p[0].pc), 0);
+	for (i = 0; i < PAIRS; i++) {
+		p[i].pc = p[0].pc;
+		p[i].index = i;
+		ksft_eq(pthread_create(&p[i].thread, NULL, pair_thread, &p[i]), 0);
+	}
+	while (stat_of(p[0].pc, "pcap_captured") < PAIRS * 1500)
+		ksft_eq(stat_of(p[0].pc, "pcap_dropped"), 0);
+	for (i = 0; i < PAIRS; i++)
+		pthread_join(p[i].thread, NULL);
+	net_pcap_close(p[0].pc);
+	f = open_file();
+	for (; pcap_next_ex(f, &h, &data) == 1; n++) {
+		ksft_check(h->ts.tv_sec > last.tv_sec ||
+			   (h->ts.tv_sec == last.tv_sec && h->ts.tv_usec >= last.tv_nsec));
+		last = (struct timespec){ h->ts.tv_sec, h->ts.tv_usec };
+	}
+	ksft_eq(n, PAIRS * 1500);
+	pcap_close(f);
+	cleanup();
+}
+
 /* ... but not when that would cost frames. */
 static void waits_for_no_drops(void)
 {
@@ -353,6 +414,7 @@ static void last_words(void)
 int main(int argc, char **argv)
 {
 	ksft_case("an older record of another pair is waited for", waits_for_the_older);
+	ksft_case("several pairs at once, in order", in_order);
 	ksft_case("but costs no frames", waits_for_no_drops);
 	ksft_case("few wake-ups", few_wakeups);
 	ksft_case("disk full at a rotation", disk_full_at_a_rotation);

@@ -186,6 +186,13 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 	return gfn < PAGES ? 0 : -EINVAL;
 }
 
+void mmu_roots_set(struct lite_vcpu *v, u64 kroot, u64 uroot)
+{
+	v->kroot = kroot;
+	v->uroot = uroot;
+	lite_roots_forget(v);
+}
+
 void mmu_gtlb_flush(struct lite_vm *v)
 {
 	(void)v;

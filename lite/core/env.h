@@ -41,7 +41,7 @@ u64 env_tsc(void);
 void env_cpuid(u32 leaf, u32 sub, u32 out[4]);
 
 /**
- * env_pkru_open - light only, after a fault by protection keys: PKRU denies nothing any more
+ * env_pkru_open - light only: if there is a PKRU, it denies nothing any more
  *
  * In the full tier PKRU is the host's, and so it is when the guest is entered from there.
  */

@@ -45,6 +45,7 @@ static void port_take(struct lite_vm *vm, u32 port, u8 type, u32 vcpu, u16 virq)
 
 static u8 port_type(const struct lite_vm *vm, u32 port)
 {
+	port = lite_index(port, LODGE_PORTS_MAX); /* port 0 is nobody's */
 	return port < LODGE_PORTS_MAX ? __atomic_load_n(&vm->port[port].type, __ATOMIC_ACQUIRE)
 				      : (u8)PORT_FREE;
 }

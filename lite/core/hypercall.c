@@ -56,6 +56,8 @@ enum lite_next hc_spend(struct lite_vcpu *v)
 	return LITE_WANT;
 }
 
+#define HC_MAX (sizeof(hc_table) / sizeof(hc_table[0]))
+
 int hc_frame(struct lite_vcpu *v, u64 gfn, void **out)
 {
 	struct lite_slot *slot = NULL;
@@ -73,11 +75,11 @@ static enum lite_next multi_one(struct lite_vcpu *v, const struct multicall_entr
 	u64 arg[5];
 	u32 i;
 
-	if (e->op >= sizeof(hc_table) / sizeof(hc_table[0])) {
+	if (e->op >= HC_MAX) {
 		v->multi_result = (u64)-ENOSYS;
 		return LITE_RESUME;
 	}
-	h = &hc_table[e->op];
+	h = &hc_table[lite_index(e->op, HC_MAX)];
 	if (!h->fn || !h->multi) {
 		v->multi_result = (u64)(h->fn ? -EINVAL : -ENOSYS);
 		return LITE_RESUME;
@@ -133,8 +135,8 @@ enum lite_next hypercall(struct lite_vcpu *v, u64 nr, const u64 arg[5], u64 *ret
 	v->budget = v->tier == LITE_LIGHT ? HC_BUDGET_LIGHT : HC_BUDGET_FULL;
 	if (nr == __HYPERVISOR_multicall)
 		next = hc_multicall(v, arg, ret);
-	else if (nr < sizeof(hc_table) / sizeof(hc_table[0]) && hc_table[nr].fn)
-		next = hc_table[nr].fn(v, arg, ret);
+	else if (nr < HC_MAX && hc_table[lite_index(nr, HC_MAX)].fn)
+		next = hc_table[lite_index(nr, HC_MAX)].fn(v, arg, ret);
 	else
 		next = hc_done(-ENOSYS, ret);
 	if (next == LITE_FULL || next == LITE_WANT)

@@ -129,8 +129,11 @@ void lite_vcpu_init(struct lite_vcpu *v, struct lite_vm *vm, u32 id)
 	if (vm->shared)
 		sched_vcpu_info_init(v);
 	v->changed = LITE_CH_ALL;
+	/* Who goes through the roles of shadow pages has the lock, and one number of vCPUs. */
+	lite_lock(&vm->lock);
 	if (vm->vcpus <= id)
 		vm->vcpus = id + 1;
+	lite_unlock(&vm->lock);
 	__atomic_store_n(&vm->vcpu[id], v, __ATOMIC_RELEASE); /* pairs with lite_port_raise() */
 }
 
@@ -212,13 +215,7 @@ int lite_state_set(struct lite_vcpu *v, const struct lodge_state *s)
 	v->fs = s->fs;
 	v->gs = s->gs;
 	v->kernel_sp = s->kernel_sp;
-	/* Pairs with those who look whether a shadow root is in use. */
-	lite_lock(&v->vm->lock);
-	v->kroot = s->root >> 12;
-	v->uroot = s->user_root >> 12;
-	lite_roots_forget(v);
-	mmu_gtlb_flush(v->vm);
-	lite_unlock(&v->vm->lock);
+	mmu_roots_set(v, s->root >> 12, s->user_root >> 12);
 	v->cr2 = s->cr2;
 	v->want = LITE_WANT_NONE;
 	v->multi_done = 0;

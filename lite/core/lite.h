@@ -325,11 +325,23 @@ static inline bool lite_in_guest(const struct lite_vcpu *v)
 	return __atomic_load_n(&v->guest_seq, __ATOMIC_ACQUIRE) & 1;
 }
 
+/** lite_index - @i, or 0 if that is not below @n: also where the processor only guesses it is */
+static inline u64 lite_index(u64 i, u64 n)
+{
+	u64 mask;
+
+	/* No branch, so nothing to guess: borrow is set if i < n. */
+	asm volatile("cmp %2, %1; sbb %0, %0" : "=r"(mask) : "r"(i), "r"(n) : "cc");
+	return i & mask;
+}
+
 /** lite_vcpu_of - vCPU @id, or NULL. Any context */
 static inline struct lite_vcpu *lite_vcpu_of(const struct lite_vm *vm, u64 id)
 {
 	/* Pairs with lite_vcpu_init(). */
-	return id < LITE_VCPUS_MAX ? __atomic_load_n(&vm->vcpu[id], __ATOMIC_ACQUIRE) : NULL;
+	return id < LITE_VCPUS_MAX ? __atomic_load_n(&vm->vcpu[lite_index(id, LITE_VCPUS_MAX)],
+						     __ATOMIC_ACQUIRE)
+				   : NULL;
 }
 
 /** lite_complete_io - the VMM's answer to a PIO read */
@@ -379,7 +391,7 @@ static inline struct lite_frame *lite_frame(struct lite_vm *vm, u64 gfn, struct 
 		return lite_frame_far(vm, gfn, slot);
 	if (slot)
 		*slot = s;
-	return &s->frame[gfn - s->gfn];
+	return &s->frame[lite_index(gfn - s->gfn, s->nr)];
 }
 
 /** lite_gfn_ptr - @gfn's memory; NULL: -EINVAL no such frame, -EAGAIN not resident (v->want set) */
@@ -398,6 +410,7 @@ int lite_slot_check(const struct lite_vm *vm, const struct lodge_mem *m);
 void lite_slot_add(struct lite_vm *vm, const struct lodge_mem *m, struct lite_frame *frame);
 /** lite_vm_start - slots are complete: shared_info resident, m2p filled. 0 or -errno */
 int lite_vm_start(struct lite_vm *vm, const struct lodge_pv *pv);
+/** lite_vcpu_init - number @id; others of the VM may run. Preemption off: it takes vm->lock */
 void lite_vcpu_init(struct lite_vcpu *v, struct lite_vm *vm, u32 id);
 int lite_state_set(struct lite_vcpu *v, const struct lodge_state *s);
 void lite_state_get(struct lite_vcpu *v, struct lodge_state *s);

@@ -125,6 +125,9 @@ int mmu_unpin(struct lite_vcpu *v, u64 gfn);
 /** mmu_new_base - the guest's kernel (or, @user, user) root is now @gfn; 0: no user root */
 int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user);
 
+/** mmu_roots_set - both at once, from outside: the vCPU does not run. Full tier, takes vm->lock */
+void mmu_roots_set(struct lite_vcpu *v, u64 kroot, u64 uroot);
+
 /** mmu_flush - the guest asked for a flush: leaf tables out of sync are compared. @va: one page or
  * ~0 for all */
 int mmu_flush(struct lite_vcpu *v, u64 va);

@@ -72,6 +72,8 @@ static void audit_leaf(struct audit *a, u32 index, unsigned int idx, u64 spte, c
 		audit_bad(a, "leaf: forbidden bits at ", index, idx);
 	if (!pa_is_frame(vm, spte & PTE_FRAME, spte & PTE_W))
 		audit_bad(a, "leaf: not a frame, or writable of a read-only slot at ", index, idx);
+	if (view_flags(vm, role) & ~spte)
+		audit_bad(a, "leaf: out of reach of a kernel in ring 3 at ", index, idx);
 	if (!guest)
 		return;
 	e = mmu_load(&guest[idx]);
@@ -215,6 +217,22 @@ static void audit_counts(struct audit *a)
 	}
 }
 
+/* What a vCPU would be entered with is the shadow of its own roots. */
+static void audit_roots(struct audit *a, const struct lite_vcpu *v)
+{
+	struct lite_vm *vm = a->vm;
+	u32 k, u;
+
+	if (v->root_gfn == ~0ull || v->uroot_gfn == ~0ull)
+		return;
+	k = spage_find(vm, v->root_gfn, 4, v->id);
+	u = v->uroot_gfn ? spage_find(vm, v->uroot_gfn, 4, v->id | ROLE_USER) : 0;
+	if (v->root_gfn != v->kroot || !k || vm->mmu.spage[k].pa != v->root_pa)
+		audit_bad(a, "the root is not its guest's shadow: of vCPU ", v->id, 0);
+	if ((u ? vm->mmu.spage[u].pa : 0) != v->uroot_pa)
+		audit_bad(a, "nor is the programs' root: of vCPU ", v->id, 0);
+}
+
 u32 mmu_audit(struct lite_vm *vm, bool check_guest, char *why, size_t len)
 {
 	struct audit a = { .vm = vm, .check_guest = check_guest, .why = why, .len = len };
@@ -230,5 +248,8 @@ u32 mmu_audit(struct lite_vm *vm, bool check_guest, char *why, size_t len)
 		audit_parents(&a, i);
 	}
 	audit_counts(&a);
+	for (i = 0; i < vm->vcpus; i++)
+		if (lite_vcpu_of(vm, i))
+			audit_roots(&a, lite_vcpu_of(vm, i));
 	return a.bad;
 }

@@ -309,6 +309,9 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 		old = v->uroot;
 		v->uroot = gfn;
 	} else {
+		/* What one program has denied itself by its keys is not the next one's. */
+		if (v->tier == LITE_LIGHT)
+			env_pkru_open();
 		mmu_gtlb_flush(vm);
 		old = v->kroot;
 		v->kroot = gfn;
@@ -320,6 +323,26 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 out:
 	mmu_unlock(v);
 	return err;
+}
+
+void mmu_roots_set(struct lite_vcpu *v, u64 kroot, u64 uroot)
+{
+	struct lite_vm *vm = v->vm;
+	u64 old_kroot, old_uroot;
+
+	/* Pairs with those who look whether a shadow root is in use. */
+	lite_lock(&vm->lock);
+	old_kroot = v->kroot;
+	old_uroot = v->uroot;
+	v->kroot = kroot;
+	v->uroot = uroot;
+	if (old_kroot != kroot)
+		root_leave(vm, old_kroot, v->id);
+	if (old_uroot != uroot)
+		root_leave(vm, old_uroot, v->id | ROLE_USER);
+	lite_roots_forget(v);
+	mmu_gtlb_flush(vm);
+	lite_unlock(&vm->lock);
 }
 
 /* The shadow of root @gfn, made if need be. */

@@ -19,7 +19,7 @@ struct lite_frame *lite_frame_far(struct lite_vm *vm, u64 gfn, struct lite_slot 
 			continue;
 		if (slot)
 			*slot = s;
-		return &s->frame[gfn - s->gfn];
+		return &s->frame[lite_index(gfn - s->gfn, s->nr)];
 	}
 	return NULL;
 }

@@ -61,6 +61,9 @@ u64 area_none(void);
 
 /** policy_init - is this host one that will do, and for which ring? 0, or -errno and a line */
 int policy_init(void);
+
+/** policy_speculation - FAST_SPEC, FAST_IBPB, FAST_BHB: what the host needs after a guest */
+u64 policy_speculation(void);
 u64 area_ram_va(void);
 
 /** area_table_alloc, area_table_free - tables of the hole; those below are freed, too */

@@ -26,7 +26,9 @@ void env_cpuid(u32 leaf, u32 sub, u32 out[4])
 
 void env_pkru_open(void)
 {
-	wrpkru(0);
+	/* Not cpu_feature_enabled(), which is patched into the text. */
+	if (boot_cpu_has(X86_FEATURE_OSPKE))
+		wrpkru(0);
 }
 
 void env_vcpu_kick(struct lite_vcpu *v)

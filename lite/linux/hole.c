@@ -59,12 +59,11 @@ int world_vm_start(struct lite_vm *vm, struct world_vm *w)
 }
 
 /* @flags: of what leads to the hole. All in it is a supervisor's, but for the kernel's M2P. */
-static int root_init(struct world_root *r, struct world_vcpu *w, u64 flags)
+static int root_init(struct world_root *r, u64 flags)
 {
 	r->p3 = area_table_alloc();
 	if (!r->p3)
 		return -ENOMEM;
-	r->p3[AREA_VI_P3] = __pa(w->vi_p2) | AREA_DATA_EXEC;
 	if (world_levels() == 4)
 		return 0;
 	r->p4 = area_table_alloc();
@@ -95,9 +94,10 @@ int world_vcpu_init(struct lite_vcpu *v, struct world_vcpu *w, struct world_vm *
 	if (!w->vi_p2 || !w->vi_pt)
 		return -ENOMEM; /* world_vcpu_fini() frees what there is */
 	w->vi_p2[0] = __pa(w->vi_pt) | AREA_DATA_EXEC;
-	if (root_init(&w->kernel, w, kernel_flags) ||
-	    (two && root_init(&w->user, w, AREA_DATA_EXEC)))
+	if (root_init(&w->kernel, kernel_flags) || (two && root_init(&w->user, AREA_DATA_EXEC)))
 		return -ENOMEM;
+	/* Not for the programs' root: with Meltdown they could read what is there. */
+	w->kernel.p3[AREA_VI_P3] = __pa(w->vi_p2) | AREA_DATA_EXEC;
 	w->kernel.p3[AREA_M2P_P3] = __pa(vm->m2p_p2) | kernel_flags;
 	if (world_levels() == 4) {
 		v->vm->mmu.hyp_pa[v->id] = __pa(w->kernel.p3);

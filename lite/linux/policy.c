@@ -55,6 +55,43 @@ static const char *refusal(void)
 	return NULL;
 }
 
+/*
+ * What the host's kernel does on its own entries because of what programs may have taught the
+ * processor is for the switcher to do when a guest is left: it is no entry of the kernel's.
+ */
+u64 policy_speculation(void)
+{
+	bool ibpb = false;
+	u64 fast = 0;
+
+	if (allow_unisolated)
+		return 0;
+#ifdef X86_FEATURE_KERNEL_IBRS
+	if (boot_cpu_has(X86_FEATURE_KERNEL_IBRS))
+		fast |= FAST_SPEC;
+#endif
+#ifdef X86_FEATURE_CLEAR_BHB_LOOP
+	if (boot_cpu_has(X86_FEATURE_CLEAR_BHB_LOOP))
+		fast |= FAST_BHB;
+#endif
+		/* The kernel has cheaper means against these, in its own text. */
+#ifdef X86_FEATURE_UNRET
+	ibpb |= boot_cpu_has(X86_FEATURE_UNRET);
+#endif
+#ifdef X86_FEATURE_ENTRY_IBPB
+	ibpb |= boot_cpu_has(X86_FEATURE_ENTRY_IBPB);
+#endif
+#ifdef X86_FEATURE_SRSO
+	ibpb |= boot_cpu_has(X86_FEATURE_SRSO);
+#endif
+#ifdef X86_FEATURE_SRSO_ALIAS
+	ibpb |= boot_cpu_has(X86_FEATURE_SRSO_ALIAS);
+#endif
+	if (ibpb && boot_cpu_has(X86_FEATURE_IBPB))
+		fast |= FAST_IBPB;
+	return fast;
+}
+
 static int ring_init(void)
 {
 	const struct ring_host host = {

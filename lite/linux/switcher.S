@@ -88,7 +88,7 @@ sw_text:
 705:
 .endm
 
-/* To \fail unless 64 bytes below \reg can be written for the guest. Clobbers \tmp. */
+/* To \fail unless the guest may access 64 bytes below \reg itself. Clobbers \tmp. */
 .macro CHECK_STACK reg, tmp, fail
 	lea	-64(\reg), \tmp
 	sar	$47, \tmp
@@ -179,7 +179,15 @@ sw_to_guest:
 	pop	%rsi
 	pop	%rdi
 	add	$16, %rsp
-	iretq
+	testl	$FAST_TWO, RO(R_FAST)
+	jz	1f
+	/* The page is in the programs' root, too: with Meltdown they could read their kernel's. */
+	i = D_REGS
+	.rept	15
+	movq	$0, RW(i)
+	i = i + 8
+	.endr
+1:	iretq
 
 /*
  * SYSCALL, from ring 3 or ring 1: the processor does not say which. RCX has RIP, R11 the flags.
@@ -278,7 +286,7 @@ sw_far_kernel:
 sw_sti:	sti				/* no interrupt before the next instruction is done */
 	lretq
 
-/* A user's system call becomes one of the guest's kernel: frame on its stack, same root. */
+/* A user's system call becomes one of the guest's kernel: frame on its stack. */
 sw_user_syscall:
 	mov	%rax, RW(D_T0)
 	mov	%rbx, RW(D_T1)
@@ -321,6 +329,8 @@ sw_bounce_bad:
 sw_hc_iret:
 	mov	RW(D_RSP), %rax
 	mov	%rax, RW(D_T2)
+	lea	64(%rax), %rcx
+	CHECK_STACK %rcx, %r11, sw_iret_bad	/* what is read, and nothing of ours */
 	mov	RO(R_VI), %rcx
 sw_iret_from:
 	cmpb	$0, (%rcx)			/* an event is pending: the core's business */
@@ -611,6 +621,31 @@ sw_leave:
 	je	1f
 	xor	%eax, %eax
 	mov	%rax, %dr7
+1:
+	/* What the guest has taught the processor's predictions is not for the host's code. */
+	testl	$FAST_SPEC, RO(R_FAST)
+	jz	1f
+	mov	$0x48, %ecx
+	mov	HO(H_SPEC), %eax
+	xor	%edx, %edx
+	wrmsr
+1:	testl	$FAST_IBPB, RO(R_FAST)
+	jz	1f
+	mov	$0x49, %ecx
+	mov	$1, %eax
+	xor	%edx, %edx
+	wrmsr
+1:	testl	$FAST_BHB, RO(R_FAST)
+	jz	1f
+	mov	$12, %ecx			/* more branches, all taken, than it remembers */
+2:	mov	$10, %eax
+3:	jmp	4f
+	int3
+4:	dec	%eax
+	jnz	3b
+	dec	%ecx
+	jnz	2b
+	lfence
 1:
 	cmpq	$0, RW(D_FAULT)
 	jne	sw_full

@@ -77,9 +77,12 @@
 #define FAST_CLAC  32 /* the processor has SMAP: AC is not for the host's C code */
 
 #define FAST_QUEUE  64
-#define FAST_OTHERS 128 /* the guest has several vCPUs */
-#define FAST_TWO    256 /* two roots, the guest's kernel in ring 3: D_MODE alone says who runs */
-#define FAST_STAC   512 /* and SMAP is on: the guest's kernel has its stack in a program's pages */
+#define FAST_OTHERS 128	 /* the guest has several vCPUs */
+#define FAST_TWO    256	 /* two roots, the guest's kernel in ring 3: D_MODE alone says who runs */
+#define FAST_SPEC   1024 /* on each way out: write SPEC_CTRL, */
+#define FAST_IBPB   2048 /* forget what branches were taught, */
+#define FAST_BHB    4096 /* or their history */
+#define FAST_STAC   512	 /* and SMAP is on: the guest's kernel has its stack in a program's pages */
 
 /* HO page */
 #define H_RSP	0x000
@@ -105,6 +108,7 @@
 #define H_VERW	0x0c8 /* a selector for VERW, which clears the processor's buffers */
 #define H_DR7	0x0d0 /* the guest's, if breakpoints of its are armed, else 0 */
 #define H_LDT	0x0d8 /* host's */
+#define H_SPEC	0x0e8 /* the host's SPEC_CTRL */
 #define H_GLDT	0x0e0 /* guest's: R_GDT_LDT, or 0 */
 
 #define SW_QUEUE      64

@@ -144,7 +144,9 @@ int lodge_vcpu_create(struct lodge_vm *lv, u32 id)
 		goto err_free;
 	if (!fpu_alloc_guest_fpstate(&vc->fpu))
 		goto err_run;
+	preempt_disable();
 	lite_vcpu_init(&vc->v, &lv->vm, id);
+	preempt_enable();
 	ret = world_vcpu_init(&vc->v, &vc->w, &lv->w);
 	if (ret)
 		goto err_world;

@@ -20,6 +20,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/pkru.h>
 #include <asm/special_insns.h>
 #include <asm/trapnr.h>
@@ -324,6 +325,9 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 		fast |= FAST_LIGHT;
 	if (area_wants_verw())
 		fast |= FAST_VERW;
+	fast |= policy_speculation();
+	if (fast & FAST_SPEC)
+		AREA64(a->ho, H_SPEC) = this_cpu_read(x86_spec_ctrl_current);
 	if (boot_cpu_has_bug(X86_BUG_SPECTRE_V2))
 		fast |= FAST_RSB;
 	if (boot_cpu_has(X86_FEATURE_SMAP))

@@ -110,6 +110,7 @@ struct eu *eu_new(const struct eu_config *c)
 	e->v.vm = vm;
 	e->v.kernel = true;
 	e->v.tier = LITE_FULLTIER;
+	lite_roots_forget(&e->v);
 	return e;
 }
 

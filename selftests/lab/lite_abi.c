@@ -403,7 +403,7 @@ static void other_process(void)
 	teardown_vcpu();
 }
 
-/* Until there is something to be told: it comes back for nothing when the thread has to give way. */
+/* Until there is something to be told: it also comes back when the thread has to give way. */
 static void run_on(void)
 {
 	do

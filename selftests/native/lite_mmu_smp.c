@@ -59,6 +59,7 @@ static void add_vcpus(u32 n)
 		cpu[i].v.kernel = true;
 		cpu[i].v.tier = LITE_FULLTIER;
 		cpu[i].v.kroot = 1;
+		lite_roots_forget(&cpu[i].v);
 		cpu[i].state = 0x9e3779b97f4a7c15ull * (i + 1);
 		e->vm.vcpu[i] = &cpu[i].v;
 	}

@@ -78,12 +78,17 @@ GUEST(iret_stackless, "iret from no stack", "mov $0x600000, %esp; mov $23, %eax;
 	dies("iret from a stack that cannot be read");
 }
 
-GUEST_STAYS(iret_stack_hole, "iret from a stack in the hole",
-	    "lea 0x4000(%rbx), %rsp; mov $23, %eax;"
-	    "syscall")
+GUEST(iret_stack_hole, "iret from a stack in the hole",
+      "lea 0x4000(%rbx), %rsp; mov $23, %eax;"
+      "syscall")
 {
-	/* What ring 1 may read, the switcher may: registers of its own, RBP taken for RIP. */
-	waits();
+	dies("iret from a stack that cannot be read");
+}
+
+GUEST(iret_stack_edge, "iret from a stack whose end is in the hole",
+      "mov %r15, %rsp; sub $8, %rsp; mov $23, %eax; syscall")
+{
+	dies("iret from a stack that cannot be read");
 }
 
 GUEST(iret_stack_ho, "iret from a stack in the host's page",

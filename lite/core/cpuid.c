@@ -62,7 +62,8 @@ struct cpuid_row {
 #define L7_ECX_AVX    (FEAT(9) | FEAT(10))
 #define L7_ECX_AVX512 (FEAT(1) | FEAT(6) | FEAT(11) | FEAT(12) | FEAT(14))
 #define L7_ECX_UMIP   FEAT(2)
-#define L7_ECX	      (L7_ECX_AVX | L7_ECX_AVX512 | L7_ECX_UMIP | FEAT(8) | FEAT(25) | FEAT(27) | FEAT(28))
+#define L7_ECX_OTHER  (FEAT(8) | FEAT(25) | FEAT(27) | FEAT(28))
+#define L7_ECX	      (L7_ECX_AVX | L7_ECX_AVX512 | L7_ECX_UMIP | L7_ECX_OTHER)
 /* edx: 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16. Not AMX, IBT, IBRS and the like. */
 #define L7_EDX_AVX512 (FEAT(2) | FEAT(3) | FEAT(8) | FEAT(23))
 #define L7_EDX	      (L7_EDX_AVX512 | FEAT(4) | FEAT(10) | FEAT(14))

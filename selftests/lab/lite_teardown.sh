@@ -183,12 +183,13 @@ pressure() {
 	exec 7<>$W/stop3
 	in=$W/stop3
 	guest_start --accel lite --cpus "${vcpus:-1}" --mem 128M --monitor unix:$W/p.sock -- \
-		"(while :; do cat /proc/self/maps >/dev/null; done) & read x; exit 7"
+		"for i in \$(seq 80); do sleep 1000 & done; echo up
+		(while :; do cat /proc/self/maps >/dev/null; done) & read x; exit 7"
 	in=
-	wait_for 60 stats >/dev/null
+	wait_for 60 has "$out" up
 	mount -t tmpfs -o size=100% none $W/fill
-	head -c $(($(sed -n 's/^MemFree: *\([0-9]*\).*/\1/p' /proc/meminfo) / 1024 - 64))M \
-		/dev/zero >$W/fill/all
+	dd if=/dev/zero of=$W/fill/all bs=1M \
+		count=$(($(sed -n 's/^MemFree: *\([0-9]*\).*/\1/p' /proc/meminfo) / 1024 - 64)) 2>&1
 	for _ in $(seq $((5 * time))); do
 		find /usr -type f -size +64k -exec cat {} + >/dev/null 2>&1
 		echo 2 >/proc/sys/vm/drop_caches

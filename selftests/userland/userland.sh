@@ -12,7 +12,8 @@
 #
 # The disk is made by selftests/userland/image. LODGE_RING=3 in the environment loads the module
 # with ring=3. LODGE_KSELFTEST is a pattern for the names of kernel selftests, LODGE_KEEP a folder
-# on the build host for their logs, LODGE_CPUS how many processors they get (1). Both ends of the lab are in this file, as in lab tests.
+# on the build host for their logs, LODGE_CPUS how many processors they get (1). Both ends of the
+# lab are in this file, as in lab tests.
 
 part=${LODGE_PART-$1}
 here=$(dirname "$0")
@@ -32,8 +33,9 @@ if [ -z "${LAB-}" ]; then
 	[ -e "$disk" ] || ktap_skip_all "no $disk: selftests/userland/image makes it"
 	[ -z "${LODGE_KEEP-}" ] || set -- --get "/tmp/t/keep:$LODGE_KEEP"
 	[ -n "${LODGE_KEEP-}" ] || set --
-	# 4 levels of page tables: what the guest has is what it is compared with. And QEMU's emulated
-	# processor takes a program's far return for an access of the kernel's, which SMAP forbids.
+	# 4 levels of page tables: what the guest has is what it is compared with. And QEMU's
+	# emulated processor takes a program's far return for an access of the kernel's, which SMAP
+	# forbids.
 	[ "$part" != kselftest ] || set -- --cpu -la57,-smap "$@"
 	lab_enter --no-vt --cpus $cpus --mem 5G --timeout $limit --drive "$disk" \
 		--put "$O/userland/initrd.img" --env "LODGE_PART=$part" \
@@ -205,7 +207,8 @@ verdict='^(not )?ok |\[(OK|FAIL|SKIP|PASS|WARN|NOTE|ERROR|RUN|INFO)|^(PASS|FAIL|
 verdicts() {
 	tr -d '\r\033' <"$1" | sed 's/\[[0-9;]*m//g; s/^[[:space:]]*//' |
 		grep -aE "$verdict" |
-		sed -E 's/(0x)+[0-9a-fA-F]+/N/g; s/\b[0-9a-f]{4,}\b/N/g; s/[0-9]+/N/g' | uniq
+		sed -E 's/(0x)+[0-9a-fA-F]+/N/g; s/\b[0-9a-f]{4,}\b/N/g; s/[0-9]+/N/g; s/ +/ /g' |
+		uniq
 }
 
 same_test() {
@@ -250,7 +253,7 @@ kselftest_case() {
 	fi
 }
 
-# The machine itself first, in a chroot of the same disk.
+# The machine itself first, from the same disk.
 kselftest_host() {
 	disk_mount || return
 	for d in proc sys dev; do
@@ -259,7 +262,9 @@ kselftest_host() {
 	mount -t tmpfs tmpfs $mnt/tmp
 	mkdir -p $mnt/dev/shm
 	mount -t tmpfs tmpfs $mnt/dev/shm
-	chroot $mnt /bin/bash /root/t/kselftests.sh /root/out "$pattern"
+	# Its root for good: there are no user namespaces in a chroot.
+	unshare -m sh -c "cd $mnt && mount --move . / &&
+		exec chroot . /bin/bash /root/t/kselftests.sh /root/out '$pattern'"
 	cp -a $mnt/root/out $W/keep/host
 	rm -rf $mnt/root/out
 	for d in dev/shm tmp dev sys proc .; do

@@ -5,8 +5,8 @@
 #
 # For each test OUT/NAME.log is what it has printed and OUT/status gets a line "NAME STATUS". NAME
 # is the test's path with its arguments, "/" for "." and " " for "_". Only those that match the
-# extended regular expression PATTERN are run. Runs in the guest, and in a chroot of the same disk
-# on the machine that the guest's results are compared with.
+# extended regular expression PATTERN are run. Runs in the guest, and from the same disk on
+# the machine that the guest's results are compared with.
 
 out=$1
 pattern=${2:-.}
@@ -18,7 +18,8 @@ limit=${KSELFTEST_LIMIT:-900}
 tests() {
 	grep -v -e '^vm:' -e '^futex:' -e step_after_suspend -e benchmark -e 'rseq:.*param' \
 		$top/kselftest-list.txt | tr : /
-	echo rseq/param_test -T n -t 4 -r 200
+	echo rseq/param_test -T s -t 4 -r 500
+	echo rseq/param_test -T i -t 4 -r 500 -y -m 10
 	sed -n 's,^\./\(futex_.*\) \$COLOR,futex/functional/\1,p' $top/futex/functional/run.sh |
 		sed 's/ *$//'
 	cat <<-'END'

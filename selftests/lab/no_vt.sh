@@ -31,7 +31,7 @@ line() {
 
 rm -f /dev/kvm
 state_save
-ktap_plan 12
+ktap_plan 16
 
 ktap_case "a guest is refused" run_refused "neither VMX nor SVM"
 ktap_case "with --accel kvm, too" run_refused "--accel kvm: .*neither VMX nor SVM" --accel kvm
@@ -48,5 +48,22 @@ ktap_case "a /dev/kvm that is none changes nothing" run_refused "neither VMX nor
 ktap_case "for the doctor neither" doctor 1
 ktap_case "who says that it is of no use" line '^ *NO +kvm mode +/dev/kvm is there, but'
 rm /dev/kvm
+
+# Where guests' kernels run in lite mode, and what the module takes for an answer.
+ring_refused() {
+	! insmod /lodge/modules/lodge.ko "ring=$1" 2>/dev/null &&
+		dmesg | tail -n 2 | grep -qE "lodge: ring=$1: wants auto, 1 or 3"
+}
+doctor 1 >/dev/null
+ktap_case "the doctor foretells the ring" line "^ *ok +ring +guests' kernels would run in ring 1: "
+ktap_case "ring=2 is refused" ring_refused 2
+insmod /lodge/modules/lodge.ko ring=3
+doctor 0 >/dev/null
+ktap_case "with ring=3 it is 3" line "^ *ok +ring +guests' kernels run in ring 3: asked for"
+rmmod lodge
+insmod /lodge/modules/lodge.ko ring=1
+doctor 0 >/dev/null
+ktap_case "and with ring=1 it is 1" line "^ *ok +ring +guests' kernels run in ring 1: asked for"
+rmmod lodge
 ktap_case "nothing is left behind" state_same
 lab_end

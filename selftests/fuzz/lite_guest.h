@@ -194,6 +194,18 @@ static inline void unchanged(const struct lite_vcpu *before)
 	now.root_gfn = before->root_gfn;
 	now.uroot_gfn = before->uroot_gfn;
 	now.poll = before->poll; /* the end of a poll may be noted late */
+	/* An LDT that cannot be read is none, however often that is found out. */
+	if (!now.ldt_nr && before->ldt_nr) {
+		now.ldt_nr = before->ldt_nr;
+		now.changed = before->changed;
+		now.ds = before->ds;
+		now.es = before->es;
+		now.fs = before->fs;
+		now.gs = before->gs;
+		now.fs_base = before->fs_base;
+		now.gs_base = before->gs_base;
+		now.gs_other = before->gs_other;
+	}
 	if (memcmp(&now, before, sizeof(now))) {
 		size_t i = 0;
 

@@ -353,19 +353,26 @@ static enum lite_next served(struct lite_vcpu *v)
 	return LITE_WANT;
 }
 
+/* Page table requests that the switcher has taken: before anything else. */
+static enum lite_next queue_run(struct lite_vcpu *v)
+{
+	int err = mmu_queue_run(v);
+
+	return err ? trap_error(v, err, "page table requests that cannot be served") : LITE_RESUME;
+}
+
 enum lite_next lite_handle(struct lite_vcpu *v)
 {
 	enum lite_next next;
 	bool behind = false;
-	int err;
 
 	if (vm_dead(v->vm))
 		return lite_kill(v, "");
 	v->want = LITE_WANT_NONE;
 	if (v->queued) {
-		err = mmu_queue_run(v);
-		if (err)
-			return trap_error(v, err, "page table requests that cannot be served");
+		next = queue_run(v);
+		if (next != LITE_RESUME)
+			return next;
 		behind = v->r.vec == TRAP_PF && v->r.err & 8;
 	}
 	/* A fault at an entry that said "nothing", which may have been out of date: look again. */
@@ -445,16 +452,13 @@ enum lite_next lite_prepare(struct lite_vcpu *v)
 	struct lite_regs *r = &v->r;
 	const struct lite_trap *event = &v->callback[LITE_CB_EVENT];
 	enum lite_next next;
-	int err;
 
 	if (vm_dead(v->vm))
 		return lite_kill(v, "");
 	v->want = LITE_WANT_NONE;
-	if (v->queued) {
-		err = mmu_queue_run(v);
-		if (err)
-			return trap_error(v, err, "page table requests that cannot be served");
-	}
+	next = v->queued ? queue_run(v) : LITE_RESUME;
+	if (next != LITE_RESUME)
+		return next;
 	if (__atomic_load_n(&v->down, __ATOMIC_ACQUIRE))
 		return LITE_DOWN;
 	sched_prepare(v);

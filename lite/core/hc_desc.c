@@ -14,6 +14,9 @@
 
 #define TLS_FIRST 0x60 /* byte offset in the GDT */
 #define TLS_END	  0x80
+#define TLS_CPU	  3 /* of v->tls: the one whose limit tells the processor's number */
+
+#define DESC_CPU 0x0040f50000000000ull
 
 enum lite_next hc_set_trap_table(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 {
@@ -111,6 +114,9 @@ static u64 tls_safe(u64 desc)
 static void tls_set(struct lite_vcpu *v, u32 i, u64 desc)
 {
 	desc = tls_safe(desc);
+	/* Linux makes it on its first processor only, and its programs then read nonsense. */
+	if (i == TLS_CPU && !desc)
+		desc = DESC_CPU | v->id;
 	if (v->tls[i] == desc)
 		return;
 	v->tls[i] = desc;

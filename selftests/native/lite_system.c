@@ -292,7 +292,14 @@ static void descriptors(void)
 	ksft_eq(hc(__HYPERVISOR_set_gdt, args_put(gfn, sizeof(gfn)), 13, 0), 0);
 	ksft_check(cpu.tls[0]);
 	ksft_eq(cpu.tls[1], 0);
-	ksft_eq(cpu.tls[3], 0);
+	/* The guest has none: ours. */
+	ksft_eq(cpu.tls[3], 0x0040f50000000000ull);
+	cpu.id = 5;
+	ksft_eq(hc(__HYPERVISOR_update_descriptor, at + 0x18, TLS_DATA, 0), 0);
+	ksft_eq(cpu.tls[3], TLS_DATA | 1ull << 40);
+	ksft_eq(hc(__HYPERVISOR_update_descriptor, at + 0x18, 0, 0), 0);
+	ksft_eq(cpu.tls[3], 0x0040f50000000005ull);
+	cpu.id = 0;
 	gfn[1] = ~0ull;
 	ksft_eq(hc(__HYPERVISOR_set_gdt, args_put(gfn, sizeof(gfn)), 513, 0), -EINVAL);
 	ksft_eq(hc(__HYPERVISOR_set_gdt, BASE + ARGS, FIRST_RESERVED_GDT_ENTRY + 1, 0), -EINVAL);

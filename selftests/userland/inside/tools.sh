@@ -223,6 +223,7 @@ python_work() {
 	grep -qx 'all right' python.out
 }
 check "python3: threads, processes, sqlite, floating point, compression" python_work
+check "the vDSO: time, and the number of the processor" /opt/kselftest/x86/test_vsyscall_64
 units_fine() {
 	systemctl --failed --no-legend --plain >failed.log || return 1
 	[ ! -s failed.log ] || { cat failed.log; return 1; }

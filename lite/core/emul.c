@@ -147,6 +147,7 @@ static enum lite_next refuse(struct lite_vcpu *v)
 static enum lite_next done(struct lite_vcpu *v, const struct insn *in)
 {
 	v->r.rip += in->at;
+	v->r.rflags &= ~FLAG_RF; /* it was for this instruction */
 	return LITE_RESUME;
 }
 
@@ -422,11 +423,19 @@ static enum lite_next emul_int(struct lite_vcpu *v, struct insn *in)
 {
 	u8 n = insn_next(in);
 	const struct lite_trap *t = &v->trap[n];
+	u64 rf = v->r.rflags & FLAG_RF;
+	enum lite_next next;
 
 	if (insn_cut(in))
 		return refuse(v);
-	if (t->address && (v->kernel || t->dpl == 3))
-		return trap_inject_at(v, n, v->r.rip + in->at, false, 0);
+	if (t->address && (v->kernel || t->dpl == 3)) {
+		/* The instruction is done, so its frame has no RF. */
+		v->r.rflags &= ~FLAG_RF;
+		next = trap_inject_at(v, n, v->r.rip + in->at, false, 0);
+		if (next == LITE_WANT || next == LITE_FULL)
+			v->r.rflags |= rf;
+		return next;
+	}
 	return trap_inject(v, TRAP_GP, true, GP_IDT(n));
 }
 

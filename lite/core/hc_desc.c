@@ -105,8 +105,12 @@ static u64 tls_safe(u64 desc)
 {
 	const u64 need = DESC_NORMAL | DESC_DPL3 | DESC_PRESENT;
 
-	/* Code that cannot be read: DS may hold a selector of it, and loading that would fault. */
-	if ((desc & (DESC_CODE | DESC_READABLE)) == DESC_CODE)
+	/*
+	 * Code that cannot be read: DS may hold a selector of it, and loading that would fault. And
+	 * 64-bit code, as in an LDT.
+	 */
+	if ((desc & (DESC_CODE | DESC_READABLE)) == DESC_CODE ||
+	    (desc & DESC_CODE && desc & DESC_LONG))
 		return 0;
 	return (desc & need) == need ? desc | DESC_ACCESSED : 0;
 }

@@ -265,6 +265,7 @@ static enum lite_next handle_invalid_opcode(struct lite_vcpu *v)
 			r->rcx = out[2];
 			r->rdx = out[3];
 			r->rip += sizeof(b);
+			r->rflags &= ~FLAG_RF;
 			return LITE_RESUME;
 		}
 	}

@@ -35,6 +35,7 @@
 #define PF_U 0x04ull
 #define PF_K 0x20ull
 
+#define FLAG_RF 0x10000ull
 #define FLAG_IF 0x200ull
 #define FLAG_AC 0x40000ull
 /* RFLAGS that a guest may have: CF PF AF ZF SF TF DF OF NT RF AC ID; and what is always there. */

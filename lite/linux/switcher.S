@@ -187,6 +187,10 @@ sw_to_guest:
 	movq	$0, RW(i)
 	i = i + 8
 	.endr
+	movq	$0, RW(D_T0)
+	movq	$0, RW(D_T1)
+	movq	$0, RW(D_T2)
+	movq	$0, RW(D_T3)
 1:	iretq
 
 /*
@@ -369,6 +373,9 @@ sw_iret_from:
 	movb	$0, 1(%rax)
 	testl	$FAST_TWO, RO(R_FAST)
 	jz	2f
+	movq	$0, RW(D_T1)			/* the kernel's, see sw_to_guest */
+	movq	$0, RW(D_T2)
+	movq	$0, RW(D_T3)
 	mov	RO(R_UCR3), %rax
 	mov	%rax, %cr3
 2:	mov	RW(D_T0), %rax
@@ -697,10 +704,12 @@ sw_full:
 1:
 	mov	$0x18, %eax
 	mov	%eax, %ss
-	mov	HO(H_SEL), %ds
-	mov	HO(H_SEL + 2), %es
-	mov	HO(H_SEL + 4), %fs
-	mov	HO(H_SEL + 6), %gs
+	/* The host's own may be of descriptors that are gone: world.c loads them. */
+	xor	%eax, %eax
+	mov	%eax, %ds
+	mov	%eax, %es
+	mov	%eax, %fs
+	mov	%eax, %gs
 	BASES_LOAD H_FS, H_GS, H_KGS
 	/* The host's returns to calls from before are not for the guest to predict. */
 	testb	$FAST_RSB, RO(R_FAST)

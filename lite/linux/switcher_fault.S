@@ -142,6 +142,7 @@ sw_rdmsr_from:
 sw_rdmsr_to:
 	jne	sw_rdmsr_not
 	addq	$2, 16(%rsp)
+	andb	$0xfe, 34(%rsp)			/* RF was for the instruction that is done */
 	swapgs
 	rdgsbase %rax
 	swapgs

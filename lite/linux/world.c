@@ -19,9 +19,11 @@
 #include <asm/desc.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
+#include <asm/fsgsbase.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/pkru.h>
+#include <asm/segment.h>
 #include <asm/special_insns.h>
 #include <asm/trapnr.h>
 
@@ -89,6 +91,31 @@ void world_put(struct world_vcpu *w)
 static u16 selector_ok(const struct lite_vcpu *v, u16 sel)
 {
 	return segment_safe(v, sel & ~3 ? sel | 3 : sel);
+}
+
+/* A program may load some with a lower RPL than 3; what it gets back next is RPL 3. */
+static u16 selector_of(u16 sel)
+{
+	return sel > 3 ? sel | 3 : sel;
+}
+
+/*
+ * The thread's own selectors, which the way out has left null. With the host's IDT: a descriptor
+ * may have gone since FS or GS was loaded with it, as modify_ldt() looks at DS and ES only.
+ */
+static void own_selectors(const struct world_area *a)
+{
+	u16 ds = AREA16(a->ho, H_SEL), es = AREA16(a->ho, H_SEL + 2);
+	u16 fs = AREA16(a->ho, H_SEL + 4), gs = AREA16(a->ho, H_SEL + 6);
+
+	if (likely(!(ds | es | fs | gs)))
+		return;
+	loadsegment(ds, ds);
+	loadsegment(es, es);
+	loadsegment(fs, fs);
+	wrfsbase(AREA64(a->ho, H_FS));
+	load_gs_index(gs);
+	asm volatile("swapgs; wrgsbase %0; swapgs" : : "r"(AREA64(a->ho, H_KGS)));
 }
 
 static void put_traps(struct world_area *a, const struct lite_vcpu *v)
@@ -226,8 +253,10 @@ int world_light(struct world_area *a)
 	asm volatile("mov %%es, %0" : "=r"(es));
 	asm volatile("mov %%fs, %0" : "=r"(fs));
 	asm volatile("mov %%gs, %0" : "=r"(gs));
-	v->ds = ds;
-	v->es = es;
+	fs = selector_of(fs);
+	gs = selector_of(gs);
+	v->ds = selector_of(ds);
+	v->es = selector_of(es);
 	v->fs = fs;
 	v->gs = gs;
 	v->tier = LITE_LIGHT;
@@ -353,10 +382,10 @@ static void read_area(struct world_area *a, struct lite_vcpu *v)
 
 	if (!a->light) {
 		get_regs(a, v);
-		v->ds = AREA16(a->ho, H_GSEL);
-		v->es = AREA16(a->ho, H_GSEL + 2);
-		v->fs = AREA16(a->ho, H_GSEL + 4);
-		v->gs = AREA16(a->ho, H_GSEL + 6);
+		v->ds = selector_of(AREA16(a->ho, H_GSEL));
+		v->es = selector_of(AREA16(a->ho, H_GSEL + 2));
+		v->fs = selector_of(AREA16(a->ho, H_GSEL + 4));
+		v->gs = selector_of(AREA16(a->ho, H_GSEL + 6));
 	}
 	s->exits++;
 	s->sw_syscall += AREA64(a->rw, D_N_SYSCALL);
@@ -450,6 +479,7 @@ int world_enter(struct lite_vcpu *v, struct world_vcpu *w, enum lite_next *next)
 	put_debug(a, v);
 	lite_guest_cross(v);
 	area_enter(a);
+	own_selectors(a);
 	/* A light exit that ended here has left the guest before. */
 	if (lite_in_guest(v))
 		lite_guest_cross(v);

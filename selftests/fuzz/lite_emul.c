@@ -88,7 +88,7 @@ static unsigned int writes(const struct insn *in)
 		return 1 << 0;
 	if (in->op != 0x0f)
 		return 0;
-	if (in->op2 == 0x32)
+	if (in->op2 == 0x31 || in->op2 == 0x32) /* rdtsc, rdmsr */
 		return 1 << 0 | 1 << 2;
 	if (in->op2 == 0x20 || in->op2 == 0x21)
 		return 1 << rm;

@@ -204,7 +204,7 @@ static void instructions(void)
 	vcpu.r.rip = 0x10;
 	ksft_eq(serve(13, 0x21 * 8 + 2), LITE_RESUME);
 	ksft_eq(vcpu.r.rip, HANDLER + 0x21 * 16);
-	frame_is(KSP, 0, 0, 0x12, LDT(0), 0x10246, USER_RSP, LITE_USER_DS);
+	frame_is(KSP, 0, 0, 0x12, LDT(0), 0x246, USER_RSP, LITE_USER_DS);
 	/* in (%dx), %ax there, where without a prefix it is 2 bytes */
 	start(false);
 	ksft_eq(LOAD(CODE16), 0);

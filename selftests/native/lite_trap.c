@@ -471,7 +471,7 @@ static void int_n(void)
 	vcpu.trap[0x20].dpl = 3;
 	code("\xcd\x20", 2);
 	ksft_eq(serve(13, 0x20 * 16 + 2), LITE_RESUME); /* an emulator's error code */
-	frame_is(KSP, 0, 0, CODE + 2, 0x33, 0x10246, USER_RSP, 0x2b);
+	frame_is(KSP, 0, 0, CODE + 2, 0x33, 0x246, USER_RSP, 0x2b);
 	ksft_eq(vcpu.r.rip, HANDLER + 0x20 * 16);
 	start(false);
 	code("\xcd\x20", 2);

@@ -220,6 +220,42 @@ CASE(launcher_ldt, "the launcher's LDT is not there for the guest")
 	drop();
 }
 
+/*
+ * A descriptor that goes while FS or GS has a selector of it: what leaves the guest must not load
+ * that with the switcher's IDT. Again and again, as being switched out mends it.
+ */
+CASE(launcher_stale, "a launcher with selectors of descriptors that are gone")
+{
+	struct user_desc d = { .entry_number = 3,
+			       .limit = 0xfffff,
+			       .seg_32bit = 1,
+			       .limit_in_pages = 1 },
+			 none = { .entry_number = 3, .read_exec_only = 1, .seg_not_present = 1 };
+	unsigned int i, gs = 1;
+
+	for (i = 0; i < 40; i++) {
+		unsigned long base;
+
+		if (syscall(SYS_modify_ldt, 1, &d, sizeof(d)))
+			ksft_skip("no modify_ldt()");
+		make(load_tls, load_tls_end, false);
+		/* FS has the thread's own data: its base comes back at once. */
+		asm volatile("rdfsbase %0" : "=r"(base));
+		if (i & 1)
+			asm volatile("mov %0, %%fs; wrfsbase %1" : : "r"(3 * 8 | 7), "r"(base));
+		else
+			asm volatile("mov %0, %%gs" : : "r"(3 * 8 | 7));
+		syscall(SYS_modify_ldt, 17, &none, sizeof(none));
+		go(LONG);
+		traps(13, 0x60);
+		asm volatile("mov %0, %%fs; wrfsbase %1" : : "r"(0), "r"(base));
+		asm volatile("mov %%gs, %0" : "=r"(gs));
+		asm volatile("mov %0, %%gs" : : "r"(0));
+		ksft_check(!gs || gs == (3 * 8 | 7));
+		drop();
+	}
+}
+
 /* --- debug registers -------------------------- */
 
 CASE(bp_refused, "breakpoints on the hypervisor")

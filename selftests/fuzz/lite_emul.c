@@ -388,12 +388,15 @@ static void emulated(const struct insn *in, enum lite_next next, u64 traps)
 
 		registers_are(1 << 4);
 		/* int n goes on behind itself; what is refused goes on at the instruction. */
-		if (in->op == 0xcd && vec != TRAP_GP && vec != TRAP_UD)
+		if (in->op == 0xcd && vec != TRAP_GP && vec != TRAP_UD) {
+			was.rflags &= ~FLAG_RF; /* it is done */
 			frame_is(false, was.rip + in->len);
-		else if (in->op != 0xcd)
+		} else if (in->op != 0xcd) {
 			frame_is(vec == TRAP_GP, was.rip);
+		}
 		return;
 	}
+	fuzz_assert(!(e->v.r.rflags & FLAG_RF));
 	fuzz_assert(in->len && e->v.r.rip == was.rip + in->len);
 	registers_are(next == LITE_EXIT ? 0 : writes(in));
 	memory_is(0, 0);

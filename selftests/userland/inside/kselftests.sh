@@ -77,7 +77,8 @@ one() {
 	fi
 	echo "$name $status" >>"$out/status"
 	# The log in the kernel's ring buffer is part of what a test does.
-	dmesg -c 2>/dev/null | grep -E 'WARNING|BUG|Oops|multicall|general protection.*\[#' >"$out/$name.dmesg" ||
+	dmesg -c 2>/dev/null |
+		grep -E 'WARNING|BUG|Oops|multicall|general protection.*\[#' >"$out/$name.dmesg" ||
 		rm -f "$out/$name.dmesg"
 }
 

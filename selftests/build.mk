@@ -87,8 +87,8 @@ NATIVE_SCRIPTS := $(wildcard selftests/native/*.sh)
 # Each in both modes, but for what chooses its machine itself.
 LAB_ONCE := $(wildcard selftests/lab/no_vt.sh selftests/lab/lite_*.sh)
 LAB_BOTH := $(filter-out $(LAB_ONCE),$(wildcard selftests/lab/*.sh))
-# With the guest's kernel in ring 3: what meets most of the difference. LODGE_RING=3 for the rest.
-LAB_RING3 := selftests/lab/boot.sh selftests/lab/lite_smp.sh
+# With the guest's kernel in ring 3: besides lite_hostile_ring3.sh one, or with LODGE_TEST_FULL all.
+LAB_RING3 := $(if $(LODGE_TEST_FULL),$(LAB_BOTH) selftests/lab/lite_smp.sh,selftests/lab/boot.sh)
 LAB_TESTS := $(LAB_BOTH:%="% kvm") $(LAB_ONCE) $(LAB_BOTH:%="% lite") $(LAB_RING3:%="% ring3")
 VDRV_OBJS := $(patsubst %.c,$(O)/asan/%.o,$(wildcard selftests/vdrv*.c))
 VIRTIO_NAMES := $(VIRTIO_SRCS:virtio/%.c=%)

@@ -6,7 +6,7 @@
 
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
-lab_enter --mem 1G --timeout 600
+lab_enter --mem 1G --timeout 420
 
 k=$kernel
 i=$initrd

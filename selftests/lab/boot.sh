@@ -8,7 +8,7 @@
 . "$(dirname "$0")/../labtest.sh"
 if [ -z "${LAB-}" ]; then
 	version=$(cat "$O/kernel/version") || exit 1
-	lab_enter --cpus 2 --timeout 600 --env "VERSION=$version"
+	lab_enter --cpus 2 --timeout 420 --env "VERSION=$version"
 fi
 lab_enter
 

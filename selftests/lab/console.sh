@@ -5,7 +5,7 @@
 
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
-lab_enter --timeout 600
+lab_enter --timeout 420
 
 # make_lines N: $W/lines, its size in $bytes and its sum in $sum_in
 make_lines() {

@@ -8,7 +8,7 @@
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
 if [ -z "${LAB-}" ]; then
-	lab_enter --timeout 600 --mem 2G --disk 2G \
+	lab_enter --timeout 420 --mem 2G --disk 2G \
 		--put "$O/selftests/guest/xfer:xfer" --put "$O/selftests/guest/fsjobs:fsjobs"
 fi
 lab_enter

@@ -26,7 +26,7 @@ if [ -z "${LAB-}" ]; then
 	injector=$!
 	export TMPDIR="$dir"
 	# shellcheck disable=SC2086
-	lab_enter --no-vt --mem 1G --timeout 800 ${lab_options-} \
+	lab_enter --no-vt --mem 1G --timeout 420 ${lab_options-} \
 		--qemu "-monitor unix:$dir/mon,server=on,wait=off"
 fi
 lab_enter

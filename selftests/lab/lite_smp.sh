@@ -8,7 +8,7 @@
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
 if [ -z "${LAB-}" ]; then
-	lab_enter --no-vt --cpus 2 --timeout 1500 --put "$O/selftests/guest/smp:smp"
+	lab_enter --no-vt --cpus 2 --timeout 430 --put "$O/selftests/guest/smp:smp"
 fi
 lab_enter
 accel=lite limit=250

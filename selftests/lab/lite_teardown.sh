@@ -32,7 +32,7 @@ if [ -z "${LAB-}" ]; then
 	injector=$!
 	export TMPDIR="$dir"
 	# shellcheck disable=SC2086
-	lab_enter --no-vt --mem 1536M --timeout $((500 * time)) --env "SEED=$seed" ${lab_options-} \
+	lab_enter --no-vt --mem 1536M --timeout $((430 * time)) --env "SEED=$seed" ${lab_options-} \
 		--qemu "-monitor unix:$dir/mon,server=on,wait=off"
 fi
 lab_enter

@@ -7,7 +7,7 @@
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
 if [ -z "${LAB-}" ]; then
-	lab_enter --mem 8G --timeout 600 --put "$O/selftests/guest/xfer:xfer"
+	lab_enter --mem 8G --timeout 420 --put "$O/selftests/guest/xfer:xfer"
 fi
 lab_enter
 

@@ -10,7 +10,7 @@
 if [ -z "${LAB-}" ]; then
 	# QEMU's SVM has lost a guest of two vCPUs on two processors (a triple fault, once in some
 	# dozen runs), with these queues and without: in KVM mode both share one.
-	lab_enter --cpus "$(in_mode 1 2)" --timeout 600 \
+	lab_enter --cpus "$(in_mode 1 2)" --timeout 420 \
 		--put "$O/selftests/guest/xfer:xfer" \
 		--put "$O/selftests/guest/channels:channels"
 fi

@@ -8,7 +8,7 @@
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
 if [ -z "${LAB-}" ]; then
-	lab_enter --timeout 600 --mem 3G --put "$O/selftests/guest/xfer:xfer" \
+	lab_enter --timeout 420 --mem 3G --put "$O/selftests/guest/xfer:xfer" \
 		--put "$O/selftests/guest/pkt:pkt"
 fi
 lab_enter

@@ -30,6 +30,7 @@ module_param_named(ring, ring_param, charp, 0444);
 MODULE_PARM_DESC(ring, "of guests' kernels: 1, 3, or auto (default), by what isolates them here");
 
 static unsigned int ring;
+static u64 speculation;
 
 unsigned int world_ring(void)
 {
@@ -59,7 +60,7 @@ static const char *refusal(void)
  * What the host's kernel does on its own entries because of what programs may have taught the
  * processor is for the switcher to do when a guest is left: it is no entry of the kernel's.
  */
-u64 policy_speculation(void)
+static u64 speculation_needs(void)
 {
 	bool ibpb = false;
 	u64 fast = 0;
@@ -90,6 +91,11 @@ u64 policy_speculation(void)
 	if (ibpb && boot_cpu_has(X86_FEATURE_IBPB))
 		fast |= FAST_IBPB;
 	return fast;
+}
+
+u64 policy_speculation(void)
+{
+	return speculation;
 }
 
 static int ring_init(void)
@@ -127,6 +133,7 @@ int policy_init(void)
 {
 	const char *why = refusal();
 
+	speculation = speculation_needs();
 	if (!why)
 		return ring_init();
 	pr_err("lodge: refused: %s\n", why);

@@ -14,6 +14,17 @@ trap 'echo stopping; exit 9' TERM
 echo up
 while :; do sleep 0.2; done
 END
+# The same, once each of $1 processors has made a driver write to its device's registers.
+guest_file t/touch - <<'END'
+cd /sys/bus/virtio/drivers/virtio_rng || exit
+dev=$(echo virtio*)
+i=0
+while [ $i -lt "$1" ]; do
+	taskset $((1 << i)) sh -c "echo $dev >unbind && echo $dev >bind" || exit
+	i=$((i + 1))
+done
+exec sh /t/polite
+END
 mon=$W/monitor.sock
 state_save
 
@@ -76,7 +87,7 @@ ktap_case "and leaves nothing but the monitor's socket, which only its owner can
 
 # --- the monitor, at the path where the dead one's still is
 cpus=$(in_mode 2 1)
-guest_start --name mona --cpus "$cpus" --net tap=t1 --monitor unix:$mon -- 'sh /t/polite'
+guest_start --name mona --cpus "$cpus" --net tap=t1 --monitor unix:$mon -- "sh /t/touch $cpus"
 up
 mode=$(stat -c %a $mon)
 monitor status >$W/mon.status

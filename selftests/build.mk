@@ -220,7 +220,7 @@ check:
 	@$(MAKE) --no-print-directory check-run
 
 check-run: all $(NATIVE_PROGS) $(NETBENCH_ASAN) $(FUZZ_PROGS) $(PLANT_PROGS) $(LAB_PROGS)
-	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check \
+	@O=$(O) selftests/run -j $(CHECK_JOBS) -o $(O)/check $(if $(CHECK_AGAIN),-a) \
 		-t 300 $(NATIVE_PROGS) $(NATIVE_SCRIPTS) \
 		$(FUZZ_NAMES:%="selftests/fuzz/fuzz % $(FUZZ_CHECK_SECONDS)") \
 		-t 900 selftests/fuzz/planted $(LAB_TESTS)

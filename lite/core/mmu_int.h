@@ -200,7 +200,7 @@ int mmu_reserve(struct lite_vcpu *v);
 /** page_put - a page that nobody walks: to the pool, or the environment frees it. Never fails */
 void page_put(struct lite_vm *vm, u64 pa);
 
-/* mmu_update.c */
+/* mmu_sync.c */
 
 /** mmu_show - all shadow pages of @gfn, whose frame is @f, get to know its entry @idx, @e */
 void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int idx, u64 e);
@@ -268,7 +268,7 @@ static inline u64 leaf_shadow(struct lite_vm *vm, unsigned int role, u64 e)
 	return e & PTE_P ? leaf_spte(vm, role, e) : vm->mmu.none;
 }
 
-/* mmu_update.c */
+/* mmu_sync.c */
 
 /** mmu_sync - out-of-sync tables are read-only again, and agree with their shadows; or -EBUSY */
 int mmu_sync(struct lite_vcpu *v);

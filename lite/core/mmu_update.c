@@ -1,106 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the guest tells of its tables: updates, pins, roots, flushes; and the shadow kept in step
- * with that. Fills no table but by entries that the guest has just written. Under vm->lock.
+ * What the guest tells of its tables: updates, pins, roots. Fills no table but by entries that the
+ * guest has just written. Flushes, and the shadow of what it does not tell: mmu_sync.c. Under
+ * vm->lock.
  */
 #include "mmu_int.h"
 
 #define PRESERVE_TRIES 16
-
-/* Entry @idx of an upper shadow page may stay if it is what @e would become now. */
-static void upper_refresh(struct lite_vm *vm, u32 index, unsigned int idx, u64 e)
-{
-	struct lite_spage *sp = &vm->mmu.spage[index];
-	u64 spte = spage_table(vm, sp)[idx];
-	u32 child;
-
-	if (!spte || root_hole(sp->level, idx))
-		return;
-	if ((e & PTE_P) && !(e & PTE_PSE)) {
-		child = spage_find(vm, (e & PTE_FRAME) >> 12, sp->level - 1, sp->role & ROLE_USER);
-		if (child && spte == (vm->mmu.spage[child].pa | upper_flags(vm, sp->role, e)))
-			return;
-	}
-	spage_unlink(vm, index, idx);
-}
-
-/* All shadow pages of @gfn, which is resident at @guest, against what it holds now. */
-static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
-{
-	struct lite_vm *vm = v->vm;
-	unsigned int level, n, idx;
-
-	/* From above, and looked up anew: unlinking may release shadow pages of lower levels. */
-	for (level = 4; level >= 1; level--) {
-		for (n = 0; n < mmu_roles(vm, level); n++) {
-			unsigned int role = mmu_role(vm, level, n);
-			u32 i = spage_find(vm, gfn, level, role);
-			u64 *t;
-
-			if (!i)
-				continue;
-			v->stats.syncs++;
-			t = spage_table(vm, &vm->mmu.spage[i]);
-			for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++) {
-				u64 e = t[idx] ? mmu_load(&guest[idx]) : 0;
-
-				if (!t[idx])
-					continue;
-				if (level > 1)
-					upper_refresh(vm, i, idx, e);
-				else
-					spage_set_leaf(vm, i, idx, leaf_shadow(vm, role, e));
-			}
-		}
-	}
-}
-
-void unsync_add(struct lite_vm *vm, struct lite_frame *f, u64 gfn, u32 link)
-{
-	struct lite_mmu *m = &vm->mmu;
-	u32 i;
-
-	f->flags |= FRAME_UNSYNC;
-	for (i = 0; i < m->unsyncs; i++)
-		if (m->unsync[i].gfn == gfn && m->unsync[i].link == link)
-			return;
-	m->unsync[m->unsyncs].gfn = gfn;
-	m->unsync[m->unsyncs++].link = link;
-}
-
-int mmu_sync(struct lite_vcpu *v)
-{
-	struct lite_vm *vm = v->vm;
-	struct lite_mmu *m = &vm->mmu;
-	bool live = false;
-	u32 i;
-	int err;
-
-	if (!m->unsyncs)
-		return 0;
-	/* No table is compared while it can still be written, by whichever processor. */
-	for (i = 0; i < m->unsyncs; i++) {
-		if (!m->unsync[i].link)
-			continue;
-		spage_set_leaf(vm, m->unsync[i].link >> 9, m->unsync[i].link & 511, 0);
-		live = true;
-	}
-	/* The links stay until this succeeds: a second call does all of it again. */
-	err = vm->vcpus < 2 ? 0 : mmu_shoot(v, unsync_who(vm, live));
-	if (err)
-		return err;
-	while (m->unsyncs) {
-		u64 gfn = m->unsync[--m->unsyncs].gfn;
-		struct lite_frame *f = lite_frame(vm, gfn, NULL);
-
-		if (!(f->flags & FRAME_UNSYNC))
-			continue;
-		f->flags &= ~FRAME_UNSYNC;
-		if (f->shadow)
-			table_compare(v, gfn, lite_ptr(vm, f->pa));
-	}
-	return 0;
-}
 
 static u64 entry_write(u64 *ep, u64 val, bool preserve_ad)
 {
@@ -125,36 +31,6 @@ static bool frame_upper(struct lite_vm *vm, const struct lite_frame *f)
 		if (vm->mmu.spage[i].level > 1)
 			return true;
 	return f->flags & FRAME_PINNED_ANY & ~FRAME_PINNED(1);
-}
-
-static void show_leaf(struct lite_vcpu *v, u32 index, unsigned int idx, u64 e)
-{
-	u64 spte = leaf_shadow(v->vm, v->vm->mmu.spage[index].role, e);
-
-	spage_set_leaf(v->vm, index, idx, spte);
-	v->stats.fills += spte && spte != v->vm->mmu.none;
-}
-
-void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int idx, u64 e)
-{
-	struct lite_vm *vm = v->vm;
-	unsigned int level, n;
-
-	if (f->shadow && !vm->mmu.spage[f->shadow].next && vm->mmu.spage[f->shadow].level == 1) {
-		/* As it nearly always is. */
-		show_leaf(v, f->shadow, idx, e);
-		return;
-	}
-	for (level = 4; f->shadow && level >= 1; level--) {
-		for (n = 0; n < mmu_roles(vm, level); n++) {
-			u32 i = spage_find(vm, gfn, level, mmu_role(vm, level, n));
-
-			if (i && level > 1)
-				upper_refresh(vm, i, idx, e);
-			else if (i)
-				show_leaf(v, i, idx, e);
-		}
-	}
 }
 
 static int update_locked(struct lite_vcpu *v, u64 gpa, u64 val, bool preserve_ad)
@@ -386,31 +262,6 @@ int mmu_root(struct lite_vcpu *v)
 	if (!err) {
 		v->root_gfn = v->kroot;
 		v->uroot_gfn = uroot;
-	}
-	mmu_unlock(v);
-	return err;
-}
-
-/* Without the cache: all below the root of that role is built anew. */
-static void root_empty(struct lite_vm *vm, u64 gfn, unsigned int role)
-{
-	u32 i = spage_find(vm, gfn, 4, role);
-
-	if (i)
-		spage_empty(vm, i, 0, ROOT_HOLE_FIRST);
-}
-
-int mmu_flush(struct lite_vcpu *v, u64 va)
-{
-	int err = mmu_lock(v);
-
-	if (err)
-		return err;
-	mmu_gtlb_flush(v->vm);
-	err = mmu_sync(v);
-	if (!err && va == ~0ull && !v->vm->mmu.cache) {
-		root_empty(v->vm, v->kroot, v->id);
-		root_empty(v->vm, v->uroot, ROLE_USER | v->id);
 	}
 	mmu_unlock(v);
 	return err;

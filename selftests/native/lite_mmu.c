@@ -456,9 +456,16 @@ static void table_writes(void)
 	eu_pte(e, L1, 1, PTE(DATA + 30, P | U));
 	ksft_check(eu_spte(e, VA)); /* until it flushes */
 	audit(true);
+	/* Of one page: its entry; the table is written on. */
+	eu_pte(e, L1, 6, 0);
 	ksft_eq(mmu_flush(&e->v, VA), 0);
 	ksft_eq(eu_spte(e, VA), e->vm.mmu.none);
-	ksft_eq(eu_spte(e, at) & W, 0);
+	ksft_check(eu_spte(e, VA + 0x6000) & P);
+	ksft_check(eu_spte(e, at) & W);
+	audit(true);
+	ksft_eq(mmu_flush(&e->v, ~0ull), 0);
+	ksft_eq(eu_spte(e, VA + 0x6000), e->vm.mmu.none);
+	ksft_eq(eu_spte(e, at) & (P | W), P);
 	ksft_check(!(lite_frame(&e->vm, L1, NULL)->flags & FRAME_UNSYNC));
 	ksft_eq(e->vm.mmu.unsyncs, 0);
 	audit(true);
@@ -468,7 +475,8 @@ static void table_writes(void)
 	ksft_eq(eu_access(e, VA + 0x1000, 0, false), 0);
 	ksft_eq(eu_access(e, at, E_W, true), 0);
 	eu_pte(e, L2, 0, PTE(OTHER, P | W | U));
-	ksft_eq(mmu_flush(&e->v, ~0ull), 0);
+	ksft_eq(mmu_flush(&e->v, VA), 0);
+	ksft_eq(e->vm.mmu.unsyncs, 0);
 	ksft_eq(eu_level(e, VA, 2), 0);
 	audit(true);
 	/* A table that is neither pinned nor in use is ordinary memory. */

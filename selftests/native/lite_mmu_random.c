@@ -107,9 +107,9 @@ static long model(u64 va, u64 err, bool kernel, u64 *leaf)
 	return 0;
 }
 
-static void step_access(bool obedient)
+static void step_access(u64 va, bool obedient, bool flushed)
 {
-	u64 va = rnd_va(), err = rnd(3) ? 2 * rnd(2) : 16, leaf = 0;
+	u64 err = rnd(3) ? 2 * rnd(2) : 16, leaf = 0;
 	bool kernel = rnd(3);
 	long want = model(va, err, kernel, &leaf), have;
 
@@ -121,7 +121,7 @@ static void step_access(bool obedient)
 	if (!obedient || have == want)
 		return;
 	/* Stale rights until the guest flushes, of a table that it writes to. */
-	if (!have && e->vm.mmu.unsyncs)
+	if (!have && e->vm.mmu.unsyncs && !flushed)
 		return;
 	if (have || !(err & 2) || !kernel ||
 	    !(lite_frame(&e->vm, leaf, NULL)->flags & FRAME_UNSYNC))
@@ -167,6 +167,44 @@ static void step_queue(void)
 	mmu_queue_run(&e->v);
 }
 
+/* The entry for @va in a last-level table that is out of sync, or NULL. */
+static u64 *unsync_entry(u64 va)
+{
+	u64 gfn = e->v.kroot, *pte = NULL;
+	unsigned int level;
+
+	for (level = 4; level >= 1; level--) {
+		if (gfn >= FRAMES)
+			return NULL;
+		pte = (u64 *)eu_page(e, gfn) + ((va >> (3 + 9 * level)) & 511);
+		if (level == 1)
+			break;
+		if ((*pte & (P | PSE)) != P)
+			return NULL;
+		gfn = (*pte & 0x000ffffffffff000ull) >> 12;
+	}
+	return lite_frame(&e->vm, gfn, NULL)->flags & FRAME_UNSYNC ? pte : NULL;
+}
+
+/* Entries change, then their pages are flushed, and no more. */
+static int step_flush(bool obedient)
+{
+	u64 va = rnd_va(), *pte;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < 32 && !err; i++, va = rnd_va()) {
+		pte = unsync_entry(va);
+		if (!pte)
+			continue;
+		*pte = rnd_pte();
+		err = mmu_flush(&e->v, va);
+		if (!err)
+			step_access(va, obedient, true);
+	}
+	return err ? err : mmu_flush(&e->v, rnd(2) ? ~0ull : va);
+}
+
 static unsigned int one(bool obedient)
 {
 	unsigned int op = rnd(41);
@@ -176,11 +214,11 @@ static unsigned int one(bool obedient)
 	if (op == 40)
 		step_queue();
 	else if (op >= 32)
-		step_access(obedient);
+		step_access(rnd_va(), obedient, false);
 	else if (op < 12)
 		err = mmu_update(&e->v, gfn << 12 | rnd_index() << 3, rnd_pte(), rnd(2));
 	else if (op < 20)
-		step_access(obedient);
+		step_access(rnd_va(), obedient, false);
 	else if (op < 22)
 		step_table_write(obedient);
 	else if (op == 22)
@@ -190,7 +228,7 @@ static unsigned int one(bool obedient)
 	else if (op == 24)
 		err = mmu_new_base(&e->v, gfn, rnd(2) && e->vm.ring == 3);
 	else if (op < 27)
-		err = mmu_flush(&e->v, rnd(2) ? ~0ull : rnd_va());
+		err = step_flush(obedient);
 	else if (op == 27)
 		err = mmu_update_va(&e->v, rnd_va(), rnd_pte());
 	else if (op == 28)

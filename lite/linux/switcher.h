@@ -112,6 +112,7 @@
 #define H_GLDT	0x0e0 /* guest's: R_GDT_LDT, or 0 */
 
 #define SW_QUEUE      64
+#define SW_BATCH      16 /* page table requests that one hypercall may have */
 #define SW_DOMID_SELF 0x7ff0
 #define SW_LIGHT_VECS (1 << 6 | 1 << 13 | 1 << 14) /* traps that a light exit may serve */
 

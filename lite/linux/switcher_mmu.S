@@ -9,8 +9,9 @@
  * an exit, and what it allows too much goes when the guest flushes, which is an exit as well. With
  * several vCPUs it never allows too much.
  *
- * Single requests only, of the guest's own frames, with nothing to be told of them afterwards.
- * Everything else, and all that is wrong, is left to the core.
+ * Only requests of the guest's own frames, with nothing to be told of them afterwards; single ones,
+ * but for updates of a guest with one vCPU. Everything else, and all that is wrong, is left to the
+ * core.
  */
 
 /* To \fail unless entry \val, if it is present, is of a frame of RAM, and no large page. */
@@ -71,9 +72,33 @@
 	mov	$SW_DOMID_SELF, %r10d
 .endm
 
-/* HYPERVISOR_mmu_update(RDI list, RSI 1, RDX 0, R10 self) */
+/*
+ * HYPERVISOR_mmu_update(RDI list, RSI count, RDX 0, R10 self). Where one of several requests is not
+ * for here the core does all of them, once more those before it: with one vCPU nothing can have
+ * come between.
+ */
 sw_hc_update:
-	CHECK_SINGLE sw_upd_not
+	testb	$FAST_QUEUE, RO(R_FAST)
+	jz	sw_slow
+	test	%rdx, %rdx
+	jnz	sw_slow
+	cmp	$SW_DOMID_SELF, %r10
+	jne	sw_slow
+	mov	%rdi, RW(D_T0)
+	mov	%rsi, RW(D_T1)
+	mov	%rsi, RW(D_T2)
+	CHECK_PLACE %r10, sw_upd_not
+	cmp	$1, %rsi
+	je	sw_upd_from
+	testb	$FAST_OTHERS, RO(R_FAST)
+	jnz	sw_upd_not
+	lea	-1(%rsi), %r10
+	cmp	$SW_BATCH, %r10
+	jae	sw_upd_not
+	shl	$4, %r10
+	add	%r10, %rdi
+	CHECK_PLACE %r10, sw_upd_not
+	mov	RW(D_T0), %rdi
 sw_upd_from:
 	mov	(%rdi), %rdx
 	mov	8(%rdi), %r10
@@ -90,16 +115,25 @@ sw_upd_from:
 	mov	RO(R_RAM), %rsi
 	CHECK_OLD %rsi, %rdx, sw_upd_not
 	mov	%r10, (%rsi, %rdx)
-sw_upd_to:
 	lea	RW(D_QUEUE), %rsi
 	mov	%rdx, (%rsi, %rax, 8)
 	incq	RW(D_QUEUED)
-	SINGLE_AGAIN
+	add	$16, %rdi
+	decq	RW(D_T2)
+	jnz	sw_upd_from
+sw_upd_to:
+	mov	RW(D_T0), %rdi
+	mov	RW(D_T1), %rsi
+	xor	%edx, %edx
+	mov	$SW_DOMID_SELF, %r10d
 	jmp	sw_hc_done
 sw_upd_bad:
 	lea	RW(D_STACK), %rsp
 sw_upd_not:
-	SINGLE_AGAIN
+	mov	RW(D_T0), %rdi
+	mov	RW(D_T1), %rsi
+	xor	%edx, %edx
+	mov	$SW_DOMID_SELF, %r10d
 	mov	$1, %eax
 	jmp	sw_slow
 

@@ -23,9 +23,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "init.h"
+
+#define DRAIN_SECONDS 10
 
 #define MODULE_LIST "/etc/lodge/modules"
 
@@ -204,6 +207,40 @@ static void open_console(void)
 		close(fd);
 }
 
+/* What terminals and the power button send to all: the session's leader outlives it. */
+static void leader_signals(void (*action)(int))
+{
+	static const int all[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTOU };
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		signal(all[i], action);
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/*
+ * The leader of the terminal's session. When a leader ends, the kernel hangs up the terminal and
+ * throws away what has not been sent yet, which with two processors may be all that the command
+ * said. So it is not the command, ends only after it, and waits for the output, though not for ever.
+ */
+static void lead_session(pid_t pid)
+{
+	struct sigaction alarmed = { .sa_handler = on_alarm };
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			_exit(126);
+	sigaction(SIGALRM, &alarmed, NULL);
+	alarm(DRAIN_SECONDS);
+	tcdrain(STDOUT_FILENO);
+	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
 /* The one thing that this boot is for. @root: NULL, or where the root disk is mounted. */
 static pid_t start_main(const char *command, const char *root)
 {
@@ -211,9 +248,16 @@ static pid_t start_main(const char *command, const char *root)
 
 	if (pid)
 		return pid;
-	child_signals();
 	setsid();
 	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
+	leader_signals(SIG_IGN);
+	pid = fork();
+	if (pid < 0)
+		_exit(126);
+	if (pid)
+		lead_session(pid);
+	leader_signals(SIG_DFL);
+	child_signals();
 	if (root && (chroot(root) || chdir("/")))
 		_exit(126);
 	(void)!chdir(root ? "/" : getenv("HOME"));

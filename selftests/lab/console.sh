@@ -75,7 +75,7 @@ END
 	tr -d '\r' <$W/screen >$W/screen.txt
 }
 
-ktap_plan 26
+ktap_plan 27
 
 limit=60
 for kind in serial virtio; do
@@ -151,6 +151,17 @@ ktap_case "and its output is all there is" \
 	test "$(tr -d '\r' <$W/closed | grep -vE "$(in_mode '^$' "$chatter")")" = up
 closed "<&- >&- 2>&-"
 ktap_case "with all three closed, too" test "$st" = 3
+
+# With two processors the driver's interrupt may be on the other one, which is not at work just now.
+last_words() {
+	for i in 1 2 3 4; do
+		guest --cpus 2 --mem 192M -- 'seq -w 1 700'
+		says "$out" 700 && [ "$(wc -l <"$out")" = 700 ] && continue
+		echo "try $i: status $st, $(wc -l <"$out") lines"
+		return 1
+	done
+}
+ktap_case "the last line before the guest ends arrives" last_words
 
 # A terminal that is not the controlling one is a terminal all the same.
 guest_file t/line - <<'END'

@@ -381,9 +381,22 @@ sw_iret_from:
 2:	mov	RW(D_T0), %rax
 	movb	$0, RW(D_MODE)
 	swapgs
-	movq	$SW_USER_CS, RW(D_CS)
-	movq	$SW_USER_SS, RW(D_SS)
 	incq	RW(D_N_IRET)
+	/*
+	 * From a system call RCX and R11 are as SYSRET leaves them, which is the faster one. The
+	 * address is canonical, so that it does not fault here, on the program's stack; and it does
+	 * not do TF and RF as IRETQ does.
+	 */
+	cmp	RW(D_RIP), %rcx
+	jne	2f
+	cmp	RW(D_FLAGS), %r11
+	jne	2f
+	test	$0x10100, %r11d
+	jnz	2f
+	mov	RW(D_RSP), %rsp
+	sysretq
+2:	movq	$SW_USER_CS, RW(D_CS)
+	movq	$SW_USER_SS, RW(D_SS)
 	lea	RW(D_RIP), %rsp
 	iretq
 1:	mov	32(%rax), %rcx			/* to the guest's kernel */

@@ -61,6 +61,32 @@ GUEST(iret_user, "iret to user mode with every flag",
 	ksft_eq(end.r14 & 0x1a3000, 0); /* IOPL, VM, VIF, VIP; NT is a program's own affair */
 }
 
+/* As at the end of a system call: RCX and R11 are what SYSRET takes. */
+#define SYS_IRET(flags)                                                                \
+	"push $0x2b; push $0x512ff0; push $" flags "; push $0x33; push %rax; push $0;" \
+	"push %rax; push $" flags "; push $0; mov $23, %eax; syscall;"
+
+GUEST(iret_sys, "iret as from a system call: RIP, RCX, R11",
+      "movl $0x19048d4a, 0x513000; movw $0x050f, 0x513004; mov $0x513000, %eax;" SYS_IRET("0x202"))
+{
+	user_gives(0x513202);
+	ksft_eq(end.r9, 0x513006);
+}
+
+GUEST(iret_sys_noncanon, "the same to no address",
+      "movabs $0x800000000000, %rax;" SYS_IRET("0x202"))
+{
+	traps(13, 0);
+	ksft_eq(end.r11 & 3, 3);
+}
+
+GUEST(iret_sys_step, "the same with TF: one instruction is done",
+      "movl $0x050f9090, 0x513000; mov $0x513000, %eax;" SYS_IRET("0x302"))
+{
+	traps(1, 0);
+	ksft_eq(end.r9, 0x513001);
+}
+
 GUEST(iret_cs, "iret with selectors that are not the guest's",
       "lea 1f(%rip), %rax;" IRET("0x40", "0x202") "1: mov %cs, %r12d")
 {

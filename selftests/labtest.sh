@@ -41,11 +41,10 @@ nr_guests=0
 # For the scripts to read, and the last two to set.
 st= out= err= pid= limit=120 in=
 
-# One run of the lab with this script in it. QEMU's emulated processor with a guest of its own in it
-# has been seen to stop for good, once in some dozens of runs, with no word from the kernel in it: a
-# lab that did not finish gets a second chance, and the log says so: so --timeout is less than half
-# of the 900 s that a script has in `make check`. What it has to say otherwise,
-# oopses of its kernel included, counts the first time.
+# One run of the lab with this script in it. A lab that did not finish gets a second chance, and the
+# log says so (why one stood still: Documentation/lab.rst): so --timeout is less than half of the
+# 900 s that a script has in `make check`. What it has to say otherwise, oopses of its kernel
+# included, counts the first time.
 lab_run() {
 	lr_log=$(mktemp)
 	for lr_try in first second; do

@@ -95,6 +95,22 @@ static int bind_virq(struct lite_vcpu *v, u64 va)
 	return err;
 }
 
+/* A new port of that @type; the answer, @len bytes at @va, has it in *@port. */
+static int port_new(struct lite_vcpu *v, u8 type, u32 vcpu, u64 va, const void *answer, size_t len,
+		    u32 *port)
+{
+	int err = event_lock(v);
+
+	if (err)
+		return err;
+	*port = port_find(v->vm);
+	err = *port ? mmu_write(v, va, answer, len) : -ENOSPC;
+	if (!err)
+		port_take(v->vm, *port, type, vcpu, 0);
+	event_unlock(v);
+	return err;
+}
+
 static int bind_ipi(struct lite_vcpu *v, u64 va)
 {
 	struct evtchn_bind_ipi b;
@@ -104,15 +120,7 @@ static int bind_ipi(struct lite_vcpu *v, u64 va)
 		return err;
 	if (!lite_vcpu_of(v->vm, b.vcpu))
 		return -ENOENT;
-	err = event_lock(v);
-	if (err)
-		return err;
-	b.port = port_find(v->vm);
-	err = b.port ? mmu_write(v, va, &b, sizeof(b)) : -ENOSPC;
-	if (!err)
-		port_take(v->vm, b.port, PORT_IPI, b.vcpu, 0);
-	event_unlock(v);
-	return err;
+	return port_new(v, PORT_IPI, b.vcpu, va, &b, sizeof(b), &b.port);
 }
 
 static int alloc_unbound(struct lite_vcpu *v, u64 va)
@@ -124,15 +132,7 @@ static int alloc_unbound(struct lite_vcpu *v, u64 va)
 		return err;
 	if (b.dom != DOMID_SELF)
 		return -EPERM;
-	err = event_lock(v);
-	if (err)
-		return err;
-	b.port = port_find(v->vm);
-	err = b.port ? mmu_write(v, va, &b, sizeof(b)) : -ENOSPC;
-	if (!err)
-		port_take(v->vm, b.port, PORT_UNBOUND, 0, 0);
-	event_unlock(v);
-	return err;
+	return port_new(v, PORT_UNBOUND, 0, va, &b, sizeof(b), &b.port);
 }
 
 /* The VMM's ports stay: closing and binding one anew is how a driver of the guest is reloaded. */

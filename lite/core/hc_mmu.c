@@ -11,6 +11,12 @@
 
 #include <xen/xen.h>
 
+/* An entry of a list that the guest hands over. */
+union request {
+	struct mmu_update update;
+	struct mmuext_op op;
+};
+
 /* The machine-to-physical table is the guest's to fill; it is the only one who reads it. */
 static int machphys_update(struct lite_vm *vm, u64 mfn, u64 pfn)
 {
@@ -38,8 +44,9 @@ static int flush(struct lite_vcpu *v, u64 va, u32 who)
 	return err || !who ? err : mmu_shoot(v, who);
 }
 
-static int mmu_update_one(struct lite_vcpu *v, const struct mmu_update *u)
+static int mmu_update_one(struct lite_vcpu *v, const union request *req)
 {
+	const struct mmu_update *u = &req->update;
 	u64 gpa = u->ptr & ~3ull;
 
 	switch (u->ptr & 3) {
@@ -73,10 +80,14 @@ static enum lite_next batch_end(struct lite_vcpu *v, u64 va, int err, u64 *ret)
 	return hc_done(err, ret);
 }
 
-enum lite_next hc_mmu_update(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
+/* The list at arg[0] of arg[1] entries of @size, for arg[3]; how many were done goes to arg[2]. */
+static __always_inline enum lite_next batch(struct lite_vcpu *v, const u64 arg[5], size_t size,
+					    int (*one)(struct lite_vcpu *v,
+						       const union request *req),
+					    u64 *ret)
 {
 	u64 list = arg[0], nr = arg[1];
-	struct mmu_update u;
+	union request req;
 	enum lite_next next;
 	int err = 0;
 
@@ -84,20 +95,25 @@ enum lite_next hc_mmu_update(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 		return hc_done(-EINVAL, ret);
 	if (arg[3] != DOMID_SELF)
 		return hc_done(-EPERM, ret);
-	if (!lite_va_ok(list, nr * sizeof(u)))
+	if (!lite_va_ok(list, nr * size))
 		return hc_done(-EFAULT, ret);
 	while (v->batch_done < nr) {
 		next = hc_spend(v);
 		if (next != LITE_RESUME)
 			return next;
-		err = mmu_read(v, &u, list + v->batch_done * sizeof(u), sizeof(u));
+		err = mmu_read(v, &req, list + v->batch_done * size, size);
 		if (!err)
-			err = mmu_update_one(v, &u);
+			err = one(v, &req);
 		if (err)
 			break;
 		v->batch_done++;
 	}
 	return batch_end(v, arg[2], err, ret);
+}
+
+enum lite_next hc_mmu_update(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
+{
+	return batch(v, arg, sizeof(struct mmu_update), mmu_update_one, ret);
 }
 
 enum lite_next hc_update_va_mapping(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
@@ -161,8 +177,9 @@ static int page_copy(struct lite_vcpu *v, u64 to, u64 from)
 	return err;
 }
 
-static int mmuext_one(struct lite_vcpu *v, const struct mmuext_op *op)
+static int mmuext_one(struct lite_vcpu *v, const union request *req)
 {
+	const struct mmuext_op *op = &req->op;
 	u64 va = op->arg1.linear_addr, gfn = op->arg1.mfn;
 	u32 who = 0;
 	int err;
@@ -207,27 +224,5 @@ static int mmuext_one(struct lite_vcpu *v, const struct mmuext_op *op)
 
 enum lite_next hc_mmuext_op(struct lite_vcpu *v, const u64 arg[5], u64 *ret)
 {
-	u64 list = arg[0], nr = arg[1];
-	struct mmuext_op op;
-	enum lite_next next;
-	int err = 0;
-
-	if (nr > HC_BATCH_MAX)
-		return hc_done(-EINVAL, ret);
-	if (arg[3] != DOMID_SELF)
-		return hc_done(-EPERM, ret);
-	if (!lite_va_ok(list, nr * sizeof(op)))
-		return hc_done(-EFAULT, ret);
-	while (v->batch_done < nr) {
-		next = hc_spend(v);
-		if (next != LITE_RESUME)
-			return next;
-		err = mmu_read(v, &op, list + v->batch_done * sizeof(op), sizeof(op));
-		if (!err)
-			err = mmuext_one(v, &op);
-		if (err)
-			break;
-		v->batch_done++;
-	}
-	return batch_end(v, arg[2], err, ret);
+	return batch(v, arg, sizeof(struct mmuext_op), mmuext_one, ret);
 }

@@ -198,7 +198,7 @@ void mmu_gtlb_flush(struct lite_vm *v)
 	(void)v;
 }
 
-int mmu_flush(struct lite_vcpu *v, u64 va)
+int mmu_flush(struct lite_vcpu *v, u64 va, u32 who)
 {
 	(void)v;
 	did.flushes++;

@@ -39,7 +39,7 @@ static int flush_who(struct lite_vcpu *v, u64 va, u32 *who)
 /* This vCPU forgets by having left the guest. What one more call repeats is harmless. */
 static int flush(struct lite_vcpu *v, u64 va, u32 who)
 {
-	int err = mmu_flush(v, va);
+	int err = mmu_flush(v, va, who);
 
 	return err || !who ? err : mmu_shoot(v, who);
 }
@@ -197,14 +197,14 @@ static int mmuext_one(struct lite_vcpu *v, const union request *req)
 	case MMUEXT_NEW_USER_BASEPTR:
 		return mmu_new_base(v, gfn, true); /* 0: of a kernel thread */
 	case MMUEXT_TLB_FLUSH_LOCAL:
-		return mmu_flush(v, ~0ull);
+		return mmu_flush(v, ~0ull, 0);
 	case MMUEXT_TLB_FLUSH_ALL:
 		return flush(v, ~0ull, ~0u);
 	case MMUEXT_TLB_FLUSH_MULTI:
 		err = flush_who(v, (u64)op->arg2.vcpumask.p, &who);
 		return err ? err : flush(v, ~0ull, who);
 	case MMUEXT_INVLPG_LOCAL:
-		return lite_va_ok(va, 1) ? mmu_flush(v, va) : 0;
+		return lite_va_ok(va, 1) ? mmu_flush(v, va, 0) : 0;
 	case MMUEXT_INVLPG_ALL:
 		return lite_va_ok(va, 1) ? flush(v, va, ~0u) : 0;
 	case MMUEXT_INVLPG_MULTI:

@@ -128,9 +128,13 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user);
 /** mmu_roots_set - both at once, from outside: the vCPU does not run. Full tier, takes vm->lock */
 void mmu_roots_set(struct lite_vcpu *v, u64 kroot, u64 uroot);
 
-/** mmu_flush - the guest asked for a flush: leaf tables out of sync are compared. @va: one page or
- * ~0 for all */
-int mmu_flush(struct lite_vcpu *v, u64 va);
+/**
+ * mmu_flush - the guest asked for a flush: tables that it has written to are compared
+ *
+ * @va: one page, of whatever is @v's address space, and that of the vCPUs in @who, a bit each; or
+ * ~0 for all. Makes nobody forget what a processor has cached: mmu_shoot().
+ */
+int mmu_flush(struct lite_vcpu *v, u64 va, u32 who);
 
 /** mmu_queue_run - the shadow follows lite_vcpu.queue. After -EBUSY, -EAGAIN it goes on there */
 int mmu_queue_run(struct lite_vcpu *v);

@@ -37,6 +37,12 @@ u64 leaf_spte(struct lite_vm *vm, unsigned int role, u64 e)
 	return spte;
 }
 
+static void leaves_in_step(struct lite_vcpu *v, u64 gfn)
+{
+	if (lite_frame(v->vm, gfn, NULL)->flags & FRAME_UNSYNC)
+		mmu_compare_leaves(v, gfn);
+}
+
 /* The shadow page of level 1 on @w's path; reserved before. */
 static u32 build_path(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 {
@@ -57,6 +63,9 @@ static u32 build_path(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 			/* First, as it may release shadow pages of the levels below. */
 			spage_unlink(vm, parent, idx);
 			child = spage_get(v, w->gfn[level - 1], level - 1, role);
+			/* Flushes of single pages did not find it while it was in no table. */
+			if (level == 2 && vm->mmu.unsyncs)
+				leaves_in_step(v, w->gfn[1]);
 			spage_link(vm, parent, idx, child, flags);
 		}
 		parent = child;

@@ -270,6 +270,9 @@ static inline u64 leaf_shadow(struct lite_vm *vm, unsigned int role, u64 e)
 
 /* mmu_sync.c */
 
+/** mmu_compare_leaves - @gfn's shadow pages of level 1, against what it holds now; resident */
+void mmu_compare_leaves(struct lite_vcpu *v, u64 gfn);
+
 /** mmu_sync - out-of-sync tables are read-only again, and agree with their shadows; or -EBUSY */
 int mmu_sync(struct lite_vcpu *v);
 

@@ -53,6 +53,29 @@ void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int i
 	}
 }
 
+void mmu_compare_leaves(struct lite_vcpu *v, u64 gfn)
+{
+	struct lite_vm *vm = v->vm;
+	const struct lite_frame *f = lite_frame(vm, gfn, NULL);
+	unsigned int n, idx;
+
+	for (n = 0; n < mmu_roles(vm, 1); n++) {
+		unsigned int role = mmu_role(vm, 1, n);
+		u32 i = spage_find(vm, gfn, 1, role);
+		const u64 *guest = lite_ptr(vm, f->pa);
+		u64 *t;
+
+		if (!i)
+			continue;
+		v->stats.syncs++;
+		t = spage_table(vm, &vm->mmu.spage[i]);
+		for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++)
+			if (t[idx])
+				spage_set_leaf(vm, i, idx,
+					       leaf_shadow(vm, role, mmu_load(&guest[idx])));
+	}
+}
+
 /* All shadow pages of @gfn, which is resident at @guest, against what it holds now. */
 static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
 {
@@ -60,28 +83,21 @@ static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
 	unsigned int level, n, idx;
 
 	/* From above, and looked up anew: unlinking may release shadow pages of lower levels. */
-	for (level = 4; level >= 1; level--) {
+	for (level = 4; level > 1; level--) {
 		for (n = 0; n < mmu_roles(vm, level); n++) {
-			unsigned int role = mmu_role(vm, level, n);
-			u32 i = spage_find(vm, gfn, level, role);
+			u32 i = spage_find(vm, gfn, level, mmu_role(vm, level, n));
 			u64 *t;
 
 			if (!i)
 				continue;
 			v->stats.syncs++;
 			t = spage_table(vm, &vm->mmu.spage[i]);
-			for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++) {
-				u64 e = t[idx] ? mmu_load(&guest[idx]) : 0;
-
-				if (!t[idx])
-					continue;
-				if (level > 1)
-					upper_refresh(vm, i, idx, e);
-				else
-					spage_set_leaf(vm, i, idx, leaf_shadow(vm, role, e));
-			}
+			for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++)
+				if (t[idx])
+					upper_refresh(vm, i, idx, mmu_load(&guest[idx]));
 		}
 	}
+	mmu_compare_leaves(v, gfn);
 }
 
 void unsync_add(struct lite_vm *vm, struct lite_frame *f, u64 gfn, u32 link)
@@ -160,7 +176,7 @@ static bool sync_page_of(struct lite_vcpu *v, u64 root, u64 va)
 	struct lite_frame *f;
 	int err = mmu_walk(v, root, va, 1, &w);
 
-	if (err)
+	if (err) /* what it finds when the table is there again: build_path() */
 		return err != -EAGAIN;
 	f = lite_frame(v->vm, w.gfn[1], NULL);
 	if (f->flags & FRAME_UNSYNC)
@@ -170,15 +186,30 @@ static bool sync_page_of(struct lite_vcpu *v, u64 root, u64 va)
 
 /*
  * The guest flushes one page, mostly after it has changed the entry: its table may stay out of sync,
- * so that the next such change is no exit. False: mmu_sync() has to do it.
+ * so that the next such change is no exit. Linux flushes pages of programs that run on other vCPUs
+ * only, too. False: mmu_sync() has to do it.
  */
-static bool sync_page(struct lite_vcpu *v, u64 va)
+static bool sync_page(struct lite_vcpu *v, u64 va, u32 who)
 {
-	if (!v->vm->mmu.unsyncs)
+	struct lite_vm *vm = v->vm;
+	struct lite_vcpu *of;
+	u32 i;
+
+	if (!vm->mmu.unsyncs)
 		return true;
-	if (!unsync_leaves(v->vm) || !sync_page_of(v, v->kroot, va))
+	if (!unsync_leaves(vm))
 		return false;
-	return !ring_two_roots(v->vm) || !v->uroot || sync_page_of(v, v->uroot, va);
+	who |= 1u << v->id;
+	for (i = 0; i < LITE_VCPUS_MAX; i++) {
+		of = who >> i & 1 ? lite_vcpu_of(vm, i) : NULL;
+		if (!of)
+			continue;
+		if (!sync_page_of(v, of->kroot, va))
+			return false;
+		if (ring_two_roots(vm) && of->uroot && !sync_page_of(v, of->uroot, va))
+			return false;
+	}
+	return true;
 }
 
 /* Without the cache: all below the root of that role is built anew. */
@@ -190,14 +221,14 @@ static void root_empty(struct lite_vm *vm, u64 gfn, unsigned int role)
 		spage_empty(vm, i, 0, ROOT_HOLE_FIRST);
 }
 
-int mmu_flush(struct lite_vcpu *v, u64 va)
+int mmu_flush(struct lite_vcpu *v, u64 va, u32 who)
 {
 	int err = mmu_lock(v);
 
 	if (err)
 		return err;
 	mmu_gtlb_flush(v->vm);
-	err = va != ~0ull && sync_page(v, va) ? 0 : mmu_sync(v);
+	err = va != ~0ull && sync_page(v, va, who) ? 0 : mmu_sync(v);
 	if (!err && va == ~0ull && !v->vm->mmu.cache) {
 		root_empty(v->vm, v->kroot, v->id);
 		root_empty(v->vm, v->uroot, ROLE_USER | v->id);

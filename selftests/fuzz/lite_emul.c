@@ -286,7 +286,7 @@ static void mapping(struct fuzz *f)
 		pte += (u64)(k >> 4) << 12;
 	while (mmu_update(&e->v, (u64)G_L1 << 12 | gfn << 3, pte, false) == -EAGAIN)
 		eu_want(e);
-	mmu_flush(&e->v, ~0ull);
+	mmu_flush(&e->v, ~0ull, 0);
 }
 
 static bool readable(u64 at, unsigned int n)

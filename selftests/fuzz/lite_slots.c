@@ -220,7 +220,7 @@ static void access_gfn(struct fuzz *f)
 		eu_pte(e, G_L1, (ptr >> 3) & 511, pte);
 	if (!(((u64 *)eu_page(e, G_L1))[(ptr >> 3) & 511] == pte))
 		return;
-	mmu_flush(&e->v, ~0ull);
+	mmu_flush(&e->v, ~0ull, 0);
 	ret = access_va(va, err);
 	/* The table was changed behind the shadow's back: what it holds may be older. */
 	if (ret <= 0) {

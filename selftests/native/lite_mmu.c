@@ -458,12 +458,12 @@ static void table_writes(void)
 	audit(true);
 	/* Of one page: its entry; the table is written on. */
 	eu_pte(e, L1, 6, 0);
-	ksft_eq(mmu_flush(&e->v, VA), 0);
+	ksft_eq(mmu_flush(&e->v, VA, 0), 0);
 	ksft_eq(eu_spte(e, VA), e->vm.mmu.none);
 	ksft_check(eu_spte(e, VA + 0x6000) & P);
 	ksft_check(eu_spte(e, at) & W);
 	audit(true);
-	ksft_eq(mmu_flush(&e->v, ~0ull), 0);
+	ksft_eq(mmu_flush(&e->v, ~0ull, 0), 0);
 	ksft_eq(eu_spte(e, VA + 0x6000), e->vm.mmu.none);
 	ksft_eq(eu_spte(e, at) & (P | W), P);
 	ksft_check(!(lite_frame(&e->vm, L1, NULL)->flags & FRAME_UNSYNC));
@@ -475,7 +475,7 @@ static void table_writes(void)
 	ksft_eq(eu_access(e, VA + 0x1000, 0, false), 0);
 	ksft_eq(eu_access(e, at, E_W, true), 0);
 	eu_pte(e, L2, 0, PTE(OTHER, P | W | U));
-	ksft_eq(mmu_flush(&e->v, VA), 0);
+	ksft_eq(mmu_flush(&e->v, VA, 0), 0);
 	ksft_eq(e->vm.mmu.unsyncs, 0);
 	ksft_eq(eu_level(e, VA, 2), 0);
 	audit(true);
@@ -485,6 +485,32 @@ static void table_writes(void)
 	ksft_eq(mmu_update(&e->v, PTE(L1, 5 * 8), PTE(OTHER, P | A), false), 0);
 	ksft_eq(eu_access(e, VA + 0x5000, E_W, true), FAULT | E_P | E_W);
 	audit(true);
+}
+
+/* A page is flushed while its table is in no table above, or another one is there. */
+static void unsync_elsewhere(void)
+{
+	const u64 at = VA + 0x7000;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		start();
+		ksft_eq(mmu_pin(&e->v, L1, 1), 0);
+		eu_pte(e, L1, 7, PTE(L1, P | A));
+		eu_pte(e, L1, 6, PTE(DATA, P | U | A));
+		eu_pte(e, L2, 1, PTE(L1, P | W | U));
+		ksft_eq(eu_access(e, VA, 0, true), 0);
+		ksft_eq(eu_access(e, at + 0x200000, E_W, true), 0);
+		ksft_eq(eu_access(e, VA + 0x6000, 0, false), 0);
+		ksft_eq(mmu_update(&e->v, PTE(L2, 0), i ? PTE(OTHER, P | W | U) : 0, false), 0);
+		eu_pte(e, L1, 6, 0);
+		ksft_eq(mmu_flush(&e->v, VA + 0x6000, 0), 0);
+		ksft_eq(mmu_update(&e->v, PTE(L2, 0), PTE(L1, P | W | U), false), 0);
+		ksft_eq(eu_access(e, VA + 0x6000, 0, false), FAULT | E_U);
+		ksft_eq(eu_access(e, VA, 0, false), 0);
+		ksft_eq(eu_spte(e, VA + 0x6000), e->vm.mmu.none);
+		audit(true);
+	}
 }
 
 static void unsync_release(void)
@@ -500,7 +526,7 @@ static void unsync_release(void)
 	eu_pte(e, DATA + 1, 7, PTE(DATA + 2, P | W | U | A | D));
 	ksft_eq(mmu_update(&e->v, PTE(L2, 0), PTE(DATA + 1, P | W | U), false), 0);
 	ksft_eq(eu_access(e, VA + 0x7000, E_W, false), 0);
-	ksft_eq(mmu_flush(&e->v, ~0ull), 0);
+	ksft_eq(mmu_flush(&e->v, ~0ull, 0), 0);
 	ksft_check(eu_spte(e, VA + 0x7000) & W);
 	audit(true);
 }
@@ -517,7 +543,7 @@ static void unsync_many(void)
 		ksft_eq(eu_access(e, VA + (16 + i) * 0x1000ull, E_W, true), 0);
 	ksft_check(e->vm.mmu.unsyncs <= MMU_UNSYNC_MAX);
 	audit(true);
-	ksft_eq(mmu_flush(&e->v, ~0ull), 0);
+	ksft_eq(mmu_flush(&e->v, ~0ull, 0), 0);
 	for (i = 0; i < 512; i++)
 		ksft_eq(eu_spte(e, VA + i * 0x1000ull) & W, 0);
 	audit(true);
@@ -550,7 +576,7 @@ static void roots(void)
 	/* Without the cache nothing of it survives. */
 	start_as((struct eu_config){ .frames = FRAMES });
 	ksft_eq(eu_access(e, VA, 0, false), 0);
-	ksft_eq(mmu_flush(&e->v, ~0ull), 0);
+	ksft_eq(mmu_flush(&e->v, ~0ull, 0), 0);
 	ksft_eq(eu_spte(e, VA), 0);
 	ksft_eq(e->vm.mmu.spages, 1);
 	ksft_eq(eu_access(e, VA, 0, false), 0);
@@ -632,7 +658,7 @@ static void shortage(void)
 	ksft_eq(mmu_root(&e->v), -EBUSY);
 	ksft_eq(mmu_update(&e->v, PTE(L1, 0), 0, false), -EBUSY);
 	ksft_eq(mmu_pin(&e->v, L1, 1), -EBUSY);
-	ksft_eq(mmu_flush(&e->v, ~0ull), -EBUSY);
+	ksft_eq(mmu_flush(&e->v, ~0ull, 0), -EBUSY);
 	ksft_eq(mmu_read(&e->v, &err, VA, 8), 0);
 	lite_unlock(&e->vm.lock);
 	ksft_eq(mmu_update(&e->v, PTE(L1, 0), 0, false), 0);
@@ -709,6 +735,7 @@ int main(int argc, char **argv)
 	ksft_case("a leaf table with two parents", shared_leaf);
 	ksft_case("updates are checked and shown", updates);
 	ksft_case("a kernel's writes to its tables", table_writes);
+	ksft_case("a table out of sync is away while its page is flushed", unsync_elsewhere);
 	ksft_case("the mapping of a table out of sync goes away", unsync_release);
 	ksft_case("more tables out of sync than there is room for", unsync_many);
 	ksft_case("changes of root", roots);

@@ -198,11 +198,11 @@ static int step_flush(bool obedient)
 		if (!pte)
 			continue;
 		*pte = rnd_pte();
-		err = mmu_flush(&e->v, va);
+		err = mmu_flush(&e->v, va, 0);
 		if (!err)
 			step_access(va, obedient, true);
 	}
-	return err ? err : mmu_flush(&e->v, rnd(2) ? ~0ull : va);
+	return err ? err : mmu_flush(&e->v, rnd(2) ? ~0ull : va, 0);
 }
 
 static unsigned int one(bool obedient)

@@ -191,12 +191,12 @@ static void writes_wait(void)
 	root = a->root_pa;
 	lite_guest_cross(b);
 	a->tier = LITE_LIGHT;
-	ksft_eq(mmu_flush(a, ~0ull), -EBUSY);
+	ksft_eq(mmu_flush(a, ~0ull, 0), -EBUSY);
 	ksft_eq(m->unsyncs, 1);
 	ksft_eq(e->leaves, 0);
 	eu_pte(e, 4, 0, 11 << 12 | P | W | A | D); /* b could do this still */
 	a->tier = LITE_FULLTIER;
-	ksft_eq(mmu_flush(a, ~0ull), 0);
+	ksft_eq(mmu_flush(a, ~0ull, 0), 0);
 	ksft_eq(e->leaves, 1);
 	ksft_check(!lite_in_guest(b));
 	ksft_eq(m->unsyncs, 0);
@@ -208,9 +208,40 @@ static void writes_wait(void)
 	/* Nobody is in the guest: in a light exit, too. */
 	touch(a, 0x1000, 3);
 	a->tier = LITE_LIGHT;
-	ksft_eq(mmu_flush(a, ~0ull), 0);
+	ksft_eq(mmu_flush(a, ~0ull, 0), 0);
 	ksft_eq(e->leaves, 1);
 	a->tier = LITE_FULLTIER;
+}
+
+/* Linux flushes a page of a program's that runs elsewhere, as for writeback. */
+static void page_of_others(void)
+{
+	struct lite_vcpu *a = &cpu[0].v, *b = &cpu[1].v;
+	struct lite_mmu *m;
+
+	tables();
+	m = &e->vm.mmu;
+	touch(b, 0, 0);
+	e->v.root_pa = b->root_pa;
+	lite_guest_cross(b);
+	/* a has an address space of its own, in which it writes to b's table. */
+	a->kroot = 5;
+	eu_pte(e, 5, 0, 6 << 12 | P | W | A);
+	eu_pte(e, 6, 0, 7 << 12 | P | W | A);
+	eu_pte(e, 7, 0, 8 << 12 | P | W | A);
+	eu_pte(e, 8, 1, 4 << 12 | P | A);
+	touch(a, 0x1000, 3);
+	ksft_eq(m->unsyncs, 1);
+	eu_pte(e, 4, 0, 0);
+	ksft_eq(mmu_flush(a, 0, 0), 0); /* a has nothing there */
+	ksft_check(eu_spte(e, 0) & P && eu_spte(e, 0) != m->none);
+	ksft_eq(mmu_flush(a, 0, 1u << 1), 0);
+	ksft_eq(eu_spte(e, 0), m->none);
+	ksft_eq(m->unsyncs, 1);
+	ksft_eq(e->leaves, 0); /* that is mmu_shoot()'s */
+	ksft_check(lite_in_guest(b));
+	ksft_eq(mmu_audit(&e->vm, true, NULL, 0), 0);
+	lite_guest_cross(b);
 }
 
 static void pins_wait(void)
@@ -225,13 +256,13 @@ static void pins_wait(void)
 	lite_guest_cross(b);
 	ksft_eq(mmu_pin(a, 4, 1), 0);
 	ksft_eq(m->unsyncs, 1); /* b may have it writable still */
-	ksft_eq(mmu_flush(a, ~0ull), 0);
+	ksft_eq(mmu_flush(a, ~0ull, 0), 0);
 	ksft_eq(e->leaves, 1);
 	lite_guest_cross(b);
 	ksft_eq(mmu_pin(a, 4, 1), 0);
 	lite_guest_cross(b);
 	lite_guest_cross(b); /* it has forgotten that by itself */
-	ksft_eq(mmu_flush(a, ~0ull), 0);
+	ksft_eq(mmu_flush(a, ~0ull, 0), 0);
 	ksft_eq(e->leaves, 1);
 	ksft_eq(m->unsyncs, 0);
 }
@@ -372,7 +403,7 @@ static int operation(struct cpu *c, unsigned int op)
 	if (op == 26)
 		return mmu_new_base(v, gfn, false);
 	if (op == 27)
-		return mmu_flush(v, ~0ull);
+		return mmu_flush(v, rnd(c, 2) ? ~0ull : rnd_va(c), rnd(c, 1 << VCPUS));
 	if (op == 28)
 		return mmu_shoot(v, rnd(c, 16));
 	if (op == 29)
@@ -482,6 +513,7 @@ int main(int argc, char **argv)
 	ksft_case("a table is not used again while a processor may walk it", pages_wait);
 	ksft_case("shadow pages run out, and all have left", pages_run_out);
 	ksft_case("a table is not compared while a processor may write it", writes_wait);
+	ksft_case("a page is flushed of an address space that others have", page_of_others);
 	ksft_case("a table that is pinned may be written a little longer", pins_wait);
 	ksft_case("flushes of others, and roots of others", shoots);
 	ksft_case("two vCPUs", two);

@@ -160,7 +160,7 @@ static void out_of_sync(void)
 	ksft_check(lite_frame(&e->vm, K1, NULL)->flags & FRAME_UNSYNC);
 	ksft_check(seen_by(true, KVA + 20 * 0x1000) & PTE_W);
 	eu_pte(e, K1, 0, 0);
-	ksft_eq(mmu_flush(&e->v, ~0ull), 0);
+	ksft_eq(mmu_flush(&e->v, ~0ull, 0), 0);
 	ksft_check(!(seen_by(true, KVA + 20 * 0x1000) & PTE_W));
 	ksft_eq(eu_access(e, KVA, 0, true), FAULT);
 	audit();

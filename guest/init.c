@@ -207,16 +207,6 @@ static void open_console(void)
 		close(fd);
 }
 
-/* What terminals and the power button send to all: the session's leader outlives it. */
-static void leader_signals(void (*action)(int))
-{
-	static const int all[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTOU };
-	size_t i;
-
-	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		signal(all[i], action);
-}
-
 static void on_alarm(int sig)
 {
 	(void)sig;
@@ -230,12 +220,21 @@ static void on_alarm(int sig)
 static void lead_session(pid_t pid)
 {
 	struct sigaction alarmed = { .sa_handler = on_alarm };
+	sigset_t alarm_only;
+	pid_t group;
 	int status;
 
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			_exit(126);
+	/* As the kernel does when a leader ends: nothing more is to come from a job left behind. */
+	group = tcgetpgrp(STDIN_FILENO);
+	if (group > 1)
+		kill(-group, SIGHUP);
 	sigaction(SIGALRM, &alarmed, NULL);
+	sigemptyset(&alarm_only);
+	sigaddset(&alarm_only, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
 	alarm(DRAIN_SECONDS);
 	tcdrain(STDOUT_FILENO);
 	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
@@ -245,18 +244,20 @@ static void lead_session(pid_t pid)
 static pid_t start_main(const char *command, const char *root)
 {
 	pid_t pid = fork();
+	sigset_t all;
 
 	if (pid)
 		return pid;
 	setsid();
 	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
-	leader_signals(SIG_IGN);
+	/* What is sent to the command's group, or to all, is not for the leader: it outlives them. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
 	pid = fork();
 	if (pid < 0)
 		_exit(126);
 	if (pid)
 		lead_session(pid);
-	leader_signals(SIG_DFL);
 	child_signals();
 	if (root && (chroot(root) || chdir("/")))
 		_exit(126);

@@ -66,11 +66,13 @@ GUEST(iret_user, "iret to user mode with every flag",
 	"push $0x2b; push $0x512ff0; push $" flags "; push $0x33; push %rax; push $0;" \
 	"push %rax; push $" flags "; push $0; mov $23, %eax; syscall;"
 
-GUEST(iret_sys, "iret as from a system call: RIP, RCX, R11",
-      "movl $0x19048d4a, 0x513000; movw $0x050f, 0x513004; mov $0x513000, %eax;" SYS_IRET("0x202"))
+/* lea (%rcx,%r11), %rax; add %rsp, %rax; syscall */
+GUEST(iret_sys, "iret as from a system call: RIP, RSP, RCX, R11",
+      "movl $0x19048d4a, 0x513000; movl $0x0fe00148, 0x513004; movb $5, 0x513008;"
+      "mov $0x513000, %eax;" SYS_IRET("0x202"))
 {
-	user_gives(0x513202);
-	ksft_eq(end.r9, 0x513006);
+	user_gives(0x513000 + 0x202 + 0x512ff0);
+	ksft_eq(end.r9, 0x513009);
 }
 
 GUEST(iret_sys_noncanon, "the same to no address",

@@ -131,6 +131,85 @@ struct multi {
 	__u64 op, result, arg[6];
 };
 
+/* --- page table updates, which the switcher may take several at a time --------- */
+
+/* Entries 400 and on of the last-level table are to map what entries 300 and on do. */
+static void batch_list(__u64 gpa, unsigned int n)
+{
+	unsigned int i;
+
+	fill(obey, obey_end, false);
+	for (i = 0; i < n; i++) {
+		((__u64 *)at(gpa))[2 * i] = L1 + 8 * (400 + i);
+		((__u64 *)at(gpa))[2 * i + 1] = (300 + i) * PAGE | 0x63;
+		*(__u64 *)at((300 + i) * PAGE) = 0x1234 + i;
+	}
+}
+
+/* The call's result, and that it has done so many. */
+static void batch_done(__u64 list, unsigned int n, __s64 result, unsigned int done)
+{
+	__u64 *l1 = at(L1);
+	unsigned int i;
+
+	ksft_eq(hc(1, list, n, 0, HC_SELF, 5), result);
+	ksft_eq(end.rdi, list);
+	ksft_eq(end.r10, HC_SELF);
+	ksft_eq(end.r8, 5);
+	for (i = 0; i < done; i++)
+		ksft_eq(l1[400 + i] & ~0x60ull, (300 + i) * PAGE | 3);
+	ksft_eq(l1[400 + done] & ~0x60ull, (400 + done) * PAGE | 3);
+	for (i = 0; i < done; i++) {
+		look(BASE + (400 + i) * PAGE);
+		ksft_eq(end.r12, 0x1234 + i);
+	}
+}
+
+CASE(batch_sizes, "page table updates: 1, 3, 16, 17 and 40 in a hypercall")
+{
+	static const unsigned int n[] = { 1, 3, 16, 17, 40 };
+	unsigned int i;
+
+	obey_start();
+	for (i = 0; i < 5; i++) {
+		batch_list(ARGS, n[i]);
+		batch_done(BASE + ARGS, n[i], 0, n[i]);
+	}
+	drop();
+}
+
+CASE(batch_bad, "page table updates, one of which is bad")
+{
+	static const __u64 bad[] = { 0, 1ull << 50, L1 + 8 * 402 + 3, FRAMES * PAGE };
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		obey_start();
+		batch_list(ARGS, 5);
+		if (i)
+			((__u64 *)at(ARGS))[2 * 2] = bad[i];
+		else
+			((__u64 *)at(ARGS))[2 * 2 + 1] = FRAMES * PAGE | 0x63;
+		batch_done(BASE + ARGS, 5, bad[i] & 3 ? -ENOSYS : -EINVAL, 2);
+		drop();
+	}
+}
+
+CASE(batch_edge, "page table updates whose list leads to where nothing is")
+{
+	obey_start();
+	batch_list(LAST_PAGE * PAGE + PAGE - 2 * 16, 2);
+	batch_done(LAST - 2 * 16, 3, -EFAULT, 2);
+	batch_list(LAST_PAGE * PAGE + PAGE - 8, 0);
+	batch_done(LAST - 8, 1, -EFAULT, 0);
+	batch_list(ARGS, 0);
+	batch_done(0x7ffffffffff8, 2, -EFAULT, 0);
+	batch_done(0x7ffffffffff8, 16, -EFAULT, 0);
+	batch_done(hole - 16, 2, -EFAULT, 0);
+	batch_done(sw - 16, 2, -EFAULT, 0);
+	drop();
+}
+
 CASE(multi_in_multi, "iret, block, console and multicall inside a multicall")
 {
 	struct multi *m;

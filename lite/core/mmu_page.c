@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Shadow pages: their table, keys, links, the pool they are made of, eviction. Knows nothing of
- * what a guest's entries mean (mmu_fault.c, mmu_update.c). Under vm->lock.
+ * what a guest's entries mean (mmu_fault.c, mmu_sync.c). Under vm->lock.
  */
 #include "mmu_int.h"
 

@@ -215,7 +215,8 @@ static void on_alarm(int sig)
 /*
  * The leader of the terminal's session. When a leader ends, the kernel hangs up the terminal and
  * throws away what has not been sent yet, which with two processors may be all that the command
- * said. So it is not the command, ends only after it, and waits for the output, though not for ever.
+ * said. So it is not the command, ends only after it, and waits for the output, though not for
+ * ever.
  */
 static void lead_session(pid_t pid)
 {

@@ -185,9 +185,9 @@ static bool sync_page_of(struct lite_vcpu *v, u64 root, u64 va)
 }
 
 /*
- * The guest flushes one page, mostly after it has changed the entry: its table may stay out of sync,
- * so that the next such change is no exit. Linux flushes pages of programs that run on other vCPUs
- * only, too. False: mmu_sync() has to do it.
+ * The guest flushes one page, mostly after it has changed the entry: its table may stay out of
+ * sync, so that the next such change is no exit. Linux flushes pages of programs that run on other
+ * vCPUs only, too. False: mmu_sync() has to do it.
  */
 static bool sync_page(struct lite_vcpu *v, u64 va, u32 who)
 {

@@ -33,6 +33,7 @@
 #define MAX_ARGS 4096
 #define KVM_GID	 104 /* guest/mkinitramfs writes /etc/group */
 
+static int heartbeat = -1; /* /dev/rtc0, open as long as the machine runs */
 static char argv_buf[1 << 17], get_buf[1 << 16];
 static char *argv_list[MAX_ARGS + 1], *get_list[MAX_ARGS + 1];
 
@@ -179,13 +180,12 @@ static void prepare_machine(void)
  * emulated SVM changes the word of pending interrupts without a lock (VMRUN, #VMEXIT) while its
  * other thread sets the bit for the local APIC's timer: that gets lost, though the APIC has it, and
  * the processor halts for good, all its timers behind that one. Any other interrupt has QEMU look
- * again. The descriptor stays open: the alarms end with it.
+ * again. The alarms end with the descriptor.
  */
 static void start_heartbeat(void)
 {
-	int fd = open("/dev/rtc0", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, RTC_UIE_ON, 0))
+	heartbeat = open("/dev/rtc0", O_RDONLY | O_CLOEXEC);
+	if (heartbeat < 0 || ioctl(heartbeat, RTC_UIE_ON, 0))
 		fprintf(stderr, "lab: no alarms of /dev/rtc0: %s\n", strerror(errno));
 }
 

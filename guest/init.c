@@ -251,7 +251,7 @@ static pid_t start_main(const char *command, const char *root)
 		return pid;
 	setsid();
 	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
-	/* What is sent to the command's group, or to all, is not for the leader: it outlives them. */
+	/* What is sent to the command's group, or to all, is not for the leader. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	pid = fork();

@@ -63,8 +63,8 @@ LITE_LINKS_lite_hypercall := $(LITE_HC)
 LITE_LINKS_lite_system := $(LITE_HC)
 LITE_LINKS_lite_vcpu := $(LITE_HC)
 LITE_LINKS_lite_event := $(LITE_HC)
-LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_queue mmu_update mmu_sync mmu_shoot \
-	    mmu_audit) user/env_user
+LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_queue mmu_update mmu_sync \
+	    mmu_shoot mmu_audit) user/env_user
 LITE_LINKS_lite_mmu := $(LITE_MMU)
 LITE_LINKS_lite_mmu_random := $(LITE_MMU)
 LITE_LINKS_lite_mmu_smp := $(LITE_MMU)

@@ -64,7 +64,9 @@ ktap_case "the guest's time of day is the host's" near "$date" "$t0" "$t1"
 ktap_case "stderr is empty" test ! -s "$err"
 
 beats() {
-	awk '$NF == "rtc0" { n = $2 } END { exit !(n >= 2) }' /proc/interrupts || cat /proc/interrupts
+	awk '$NF == "rtc0" { n = $2 } END { exit !(n >= 2) }' /proc/interrupts && return
+	cat /proc/interrupts
+	return 1
 }
 # labtest.sh's labs stood still without it.
 ktap_case "the lab's clock has given alarms" beats

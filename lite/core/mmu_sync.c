@@ -53,51 +53,39 @@ void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int i
 	}
 }
 
-void mmu_compare_leaves(struct lite_vcpu *v, u64 gfn)
+/* @gfn's shadow pages of @level, against what it holds now; it is resident. */
+static void level_compare(struct lite_vcpu *v, u64 gfn, unsigned int level)
 {
 	struct lite_vm *vm = v->vm;
-	const struct lite_frame *f = lite_frame(vm, gfn, NULL);
+	const u64 *guest = lite_ptr(vm, lite_frame(vm, gfn, NULL)->pa);
 	unsigned int n, idx;
 
-	for (n = 0; n < mmu_roles(vm, 1); n++) {
-		unsigned int role = mmu_role(vm, 1, n);
-		u32 i = spage_find(vm, gfn, 1, role);
-		const u64 *guest = lite_ptr(vm, f->pa);
+	for (n = 0; n < mmu_roles(vm, level); n++) {
+		unsigned int role = mmu_role(vm, level, n);
+		u32 i = spage_find(vm, gfn, level, role);
 		u64 *t;
 
 		if (!i)
 			continue;
 		v->stats.syncs++;
 		t = spage_table(vm, &vm->mmu.spage[i]);
-		for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++)
-			if (t[idx])
-				spage_set_leaf(vm, i, idx,
-					       leaf_shadow(vm, role, mmu_load(&guest[idx])));
+		for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++) {
+			u64 e;
+
+			if (!t[idx])
+				continue;
+			e = mmu_load(&guest[idx]);
+			if (level > 1)
+				upper_refresh(vm, i, idx, e);
+			else
+				spage_set_leaf(vm, i, idx, leaf_shadow(vm, role, e));
+		}
 	}
 }
 
-/* All shadow pages of @gfn, which is resident at @guest, against what it holds now. */
-static void table_compare(struct lite_vcpu *v, u64 gfn, const u64 *guest)
+void mmu_compare_leaves(struct lite_vcpu *v, u64 gfn)
 {
-	struct lite_vm *vm = v->vm;
-	unsigned int level, n, idx;
-
-	/* From above, and looked up anew: unlinking may release shadow pages of lower levels. */
-	for (level = 4; level > 1; level--) {
-		for (n = 0; n < mmu_roles(vm, level); n++) {
-			u32 i = spage_find(vm, gfn, level, mmu_role(vm, level, n));
-			u64 *t;
-
-			if (!i)
-				continue;
-			v->stats.syncs++;
-			t = spage_table(vm, &vm->mmu.spage[i]);
-			for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++)
-				if (t[idx])
-					upper_refresh(vm, i, idx, mmu_load(&guest[idx]));
-		}
-	}
-	mmu_compare_leaves(v, gfn);
+	level_compare(v, gfn, 1);
 }
 
 void unsync_add(struct lite_vm *vm, struct lite_frame *f, u64 gfn, u32 link)
@@ -126,6 +114,7 @@ int mmu_sync(struct lite_vcpu *v)
 {
 	struct lite_vm *vm = v->vm;
 	struct lite_mmu *m = &vm->mmu;
+	unsigned int level;
 	bool live = false;
 	u32 i;
 	int err;
@@ -150,8 +139,9 @@ int mmu_sync(struct lite_vcpu *v)
 		if (!(f->flags & FRAME_UNSYNC))
 			continue;
 		f->flags &= ~FRAME_UNSYNC;
-		if (f->shadow)
-			table_compare(v, gfn, lite_ptr(vm, f->pa));
+		/* From above, and looked up anew: unlinking may release what is below. */
+		for (level = 4; f->shadow && level >= 1; level--)
+			level_compare(v, gfn, level);
 	}
 	return 0;
 }

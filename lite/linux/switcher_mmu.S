@@ -53,23 +53,32 @@
 	je	\not
 .endm
 
-/* To sw_slow unless this is a single request without a result: four registers that may be used. */
-.macro CHECK_SINGLE not
+/* To sw_slow unless the list is this guest's, and without a result: RDX and R10 may be used. */
+.macro CHECK_LIST
 	testb	$FAST_QUEUE, RO(R_FAST)
 	jz	sw_slow
-	cmp	$1, %rsi
-	jne	sw_slow
 	test	%rdx, %rdx
 	jnz	sw_slow
 	cmp	$SW_DOMID_SELF, %r10
+	jne	sw_slow
+.endm
+
+.macro LIST_AGAIN
+	xor	%edx, %edx
+	mov	$SW_DOMID_SELF, %r10d
+.endm
+
+/* The same of a single request: RSI may be used, too. */
+.macro CHECK_SINGLE not
+	CHECK_LIST
+	cmp	$1, %rsi
 	jne	sw_slow
 	CHECK_PLACE %r10, \not
 .endm
 
 .macro SINGLE_AGAIN
 	mov	$1, %esi
-	xor	%edx, %edx
-	mov	$SW_DOMID_SELF, %r10d
+	LIST_AGAIN
 .endm
 
 /*
@@ -78,12 +87,7 @@
  * come between.
  */
 sw_hc_update:
-	testb	$FAST_QUEUE, RO(R_FAST)
-	jz	sw_slow
-	test	%rdx, %rdx
-	jnz	sw_slow
-	cmp	$SW_DOMID_SELF, %r10
-	jne	sw_slow
+	CHECK_LIST
 	mov	%rdi, RW(D_T0)
 	mov	%rsi, RW(D_T1)
 	mov	%rsi, RW(D_T2)
@@ -124,16 +128,14 @@ sw_upd_from:
 sw_upd_to:
 	mov	RW(D_T0), %rdi
 	mov	RW(D_T1), %rsi
-	xor	%edx, %edx
-	mov	$SW_DOMID_SELF, %r10d
+	LIST_AGAIN
 	jmp	sw_hc_done
 sw_upd_bad:
 	lea	RW(D_STACK), %rsp
 sw_upd_not:
 	mov	RW(D_T0), %rdi
 	mov	RW(D_T1), %rsi
-	xor	%edx, %edx
-	mov	$SW_DOMID_SELF, %r10d
+	LIST_AGAIN
 	mov	$1, %eax
 	jmp	sw_slow
 

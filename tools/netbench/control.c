@@ -308,9 +308,10 @@ static int control_loop(struct control *c)
 	struct pollfd p[3] = { { .fd = c->ctl, .events = POLLIN },
 			       { .fd = c->run->wake, .events = POLLIN },
 			       { .fd = c->sigfd, .events = POLLIN } };
+	bool over = false;
 	int e;
 
-	for (;;) {
+	while (!over || (c->run->client && !c->have_result)) {
 		p[2].fd = c->sigfd;
 		/* After the server's figures there is nothing to say: it may close. */
 		if (c->have_result)
@@ -326,8 +327,7 @@ static int control_loop(struct control *c)
 		e = control_streams(c);
 		if (e < 0)
 			return e;
-		if (e && (!c->run->client || c->have_result))
-			return 0;
+		over = e;
 		if (p[0].revents && !c->have_result) {
 			e = control_message(c);
 			if (e)
@@ -341,6 +341,7 @@ static int control_loop(struct control *c)
 			return 0;
 		}
 	}
+	return 0;
 }
 
 /* The client: its own figures, and the last line of each direction. */

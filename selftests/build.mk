@@ -63,12 +63,13 @@ LITE_LINKS_lite_hypercall := $(LITE_HC)
 LITE_LINKS_lite_system := $(LITE_HC)
 LITE_LINKS_lite_vcpu := $(LITE_HC)
 LITE_LINKS_lite_event := $(LITE_HC)
-LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_queue mmu_update mmu_sync \
+LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_queue mmu_update mmu_sync mmu_base \
 	    mmu_shoot mmu_audit) user/env_user
 LITE_LINKS_lite_mmu := $(LITE_MMU)
 LITE_LINKS_lite_mmu_random := $(LITE_MMU)
 LITE_LINKS_lite_mmu_smp := $(LITE_MMU)
 LITE_LINKS_lite_ring3 := $(LITE_MMU)
+LITE_LINKS_lite_base := $(LITE_MMU)
 LITE_TRAP := $(patsubst %,core/%,trap iret emul msr cpuid ldt)
 LINKS_lite_trap := -
 LITE_LINKS_lite_trap := $(LITE_TRAP)

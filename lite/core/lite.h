@@ -27,6 +27,7 @@
 #define LITE_VCPUS_MAX 8
 #define LITE_GTLB      16
 #define LITE_QUEUE     64
+#define LITE_BASES     8
 #define LITE_LDT_MAX   8192 /* entries */
 #define LITE_LDT_PAGES 16
 
@@ -116,6 +117,16 @@ struct lite_slot {
 
 #include "mmu.h"
 
+/**
+ * struct lite_base - roots that the switcher may change to by itself: mmu_base.c
+ * @kroot, @uroot:      gfns
+ * @root_pa, @uroot_pa: their shadows; of @uroot with two roots only
+ */
+struct lite_base {
+	u64 kroot, uroot;
+	u64 root_pa, uroot_pa;
+};
+
 /** struct lite_trap - an entry of the guest's trap table, checked when it was set */
 struct lite_trap {
 	u64 address; /* 0: none */
@@ -136,7 +147,7 @@ enum lite_callback { /* Xen's CALLBACKTYPE_* */
 /* lite_vcpu.changed: what the world switch has to carry into its own pages before the next entry */
 #define LITE_CH_TRAPS (1 << 0) /* traps[], callback[] */
 #define LITE_CH_TLS   (1 << 1) /* tls[] */
-#define LITE_CH_ROOT  (1 << 2) /* root_pa, uroot_pa, kroot */
+#define LITE_CH_ROOT  (1 << 2) /* root_pa, uroot_pa, kroot, base[] */
 #define LITE_CH_VI    (1 << 3) /* vi, vi_pa */
 #define LITE_CH_TIMER (1 << 4) /* deadline */
 #define LITE_CH_DEBUG (1 << 5) /* dr[], dr7 */
@@ -171,6 +182,9 @@ struct lite_vcpu {
 	u64 kroot, uroot;	 /* gfns of the guest's L4 tables; uroot 0: none */
 	u64 root_pa, uroot_pa;	 /* the shadow roots to load; of uroot with two roots only */
 	u64 root_gfn, uroot_gfn; /* whose shadows those are; ~0: to be looked up */
+	/* Under vm->lock; [0] is not used. base_now: which of them are the roots; 0: none */
+	struct lite_base base[LITE_BASES];
+	u32 base_now, base_next;
 
 	struct lite_trap trap[256];
 	struct lite_trap callback[LITE_CB_MAX];
@@ -239,6 +253,7 @@ struct lite_port {
  *		keeps it from SGDT (UMIP); else 0
  * @m2p:	the table that the guest reads; @frames entries
  * @frames:	what the guest is told it has
+ * @alone:	it has one vCPU, and no other to come
  * @why:	first reason for its death
  */
 struct lite_vm {
@@ -269,7 +284,8 @@ struct lite_vm {
 	u64 xcr0;      /* state components that the guest may use */
 	bool has_smap; /* CR4.SMAP is on, and the guest's kernel is in ring 1 */
 	u8 ring;       /* of the guest's kernel: 1 or 3 (ring.h) */
-	bool dying;    /* somebody writes why; atomic */
+	bool alone;
+	bool dying; /* somebody writes why; atomic */
 	bool dead;
 	char why[256];
 };
@@ -317,6 +333,7 @@ static inline void lite_roots_forget(struct lite_vcpu *v)
 {
 	v->root_gfn = ~0ull;
 	v->uroot_gfn = ~0ull;
+	v->base_now = 0;
 }
 
 /** lite_in_guest - @v is in the guest, or about to be; its own thread, or after a barrier */

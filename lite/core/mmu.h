@@ -98,6 +98,15 @@ u32 mmu_evict(struct lite_vm *vm, u32 n);
  */
 int mmu_root(struct lite_vcpu *v);
 
+/**
+ * mmu_base_ok - the switcher may change to other roots of v->base[] until the next exit: tables
+ * that are out of sync have to be compared when the guest loads a root, and there are none
+ */
+bool mmu_base_ok(const struct lite_vcpu *v);
+
+/** mmu_base_taken - it has changed to v->base[@i], or says so. First of all at an exit; no lock */
+void mmu_base_taken(struct lite_vcpu *v, u64 i);
+
 /** enum mmu_result - of mmu_fault() when it returns 0 */
 enum mmu_result {
 	MMU_FIXED,  /* run on */

@@ -233,6 +233,32 @@ static void audit_roots(struct audit *a, const struct lite_vcpu *v)
 		audit_bad(a, "nor is the programs' root: of vCPU ", v->id, 0);
 }
 
+/* What the switcher may enter it with, too. */
+static void audit_bases(struct audit *a, const struct lite_vcpu *v)
+{
+	struct lite_vm *vm = a->vm;
+	unsigned int i;
+	u32 k, u;
+
+	for (i = 1; i < LITE_BASES; i++) {
+		const struct lite_base *b = &v->base[i];
+
+		if (!b->root_pa)
+			continue;
+		k = spage_find(vm, b->kroot, 4, v->id);
+		u = b->uroot && ring_two_roots(vm) ? spage_find(vm, b->uroot, 4, v->id | ROLE_USER)
+						   : 0;
+		if (!vm->alone || !k || vm->mmu.spage[k].pa != b->root_pa ||
+		    (u ? vm->mmu.spage[u].pa : 0) != b->uroot_pa)
+			audit_bad(a, "a pair of roots is not its guest's shadows: ", i, 0);
+		else if (!(lite_frame(vm, b->kroot, NULL)->flags & FRAME_PINNED(4)))
+			audit_bad(a, "a pair of roots is not pinned: ", i, 0);
+	}
+	if (v->base_now && (v->base[v->base_now].root_pa != v->root_pa ||
+			    v->base[v->base_now].uroot_pa != v->uroot_pa))
+		audit_bad(a, "the roots are not the pair that they should be: ", v->base_now, 0);
+}
+
 u32 mmu_audit(struct lite_vm *vm, bool check_guest, char *why, size_t len)
 {
 	struct audit a = { .vm = vm, .check_guest = check_guest, .why = why, .len = len };
@@ -248,8 +274,11 @@ u32 mmu_audit(struct lite_vm *vm, bool check_guest, char *why, size_t len)
 		audit_parents(&a, i);
 	}
 	audit_counts(&a);
-	for (i = 0; i < vm->vcpus; i++)
-		if (lite_vcpu_of(vm, i))
-			audit_roots(&a, lite_vcpu_of(vm, i));
+	for (i = 0; i < vm->vcpus; i++) {
+		if (!lite_vcpu_of(vm, i))
+			continue;
+		audit_roots(&a, lite_vcpu_of(vm, i));
+		audit_bases(&a, lite_vcpu_of(vm, i));
+	}
 	return a.bad;
 }

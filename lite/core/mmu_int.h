@@ -200,6 +200,20 @@ int mmu_reserve(struct lite_vcpu *v);
 /** page_put - a page that nobody walks: to the pool, or the environment frees it. Never fails */
 void page_put(struct lite_vm *vm, u64 pa);
 
+/* mmu_base.c */
+
+/** base_keeps - @gfn is the kernel's, or @user, root of one of @v's pairs: its shadow stays */
+bool base_keeps(const struct lite_vcpu *v, u64 gfn, bool user);
+
+/** base_drop - no pair has @gfn any more */
+void base_drop(struct lite_vm *vm, u64 gfn);
+
+/** base_give_up - nor any other; false: there were none */
+bool base_give_up(struct lite_vcpu *v);
+
+/** base_add - v's roots, which it has just been given, are a pair if they may be one */
+void base_add(struct lite_vcpu *v);
+
 /* mmu_sync.c */
 
 /** mmu_show - all shadow pages of @gfn, whose frame is @f, get to know its entry @idx, @e */

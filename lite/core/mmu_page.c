@@ -138,7 +138,8 @@ bool spage_is_root(const struct lite_vm *vm, const struct lite_spage *sp)
 
 	if (sp->level != 4 || !v)
 		return false;
-	return (sp->role & ROLE_USER ? v->uroot : v->kroot) == sp->gfn;
+	return (sp->role & ROLE_USER ? v->uroot : v->kroot) == sp->gfn ||
+	       base_keeps(v, sp->gfn, sp->role & ROLE_USER);
 }
 
 /* ---- links ---- */
@@ -320,7 +321,7 @@ int mmu_reserve(struct lite_vcpu *v)
 	if (m->limbos)
 		limbo_settle(vm);
 	while (m->spages + MMU_RESERVE_SPAGES > m->spages_max - 1)
-		if (!evict_one(vm))
+		if (!evict_one(vm) && !base_give_up(v))
 			return -EINVAL;
 	v->stats.shadow_evicted += before - m->spages;
 	if (m->limbos > MMU_LIMBO_MAX ||

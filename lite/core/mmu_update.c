@@ -109,6 +109,7 @@ int mmu_pin_locked(struct lite_vcpu *v, u64 gfn, unsigned int level)
 		unsync_add(vm, f, gfn, 0);
 		unsync_stale(vm);
 	}
+	base_drop(vm, gfn);
 	/* What it held before it was a table of the guest's may have changed unseen. */
 	spage_drop_gfn(vm, gfn);
 	f->flags |= FRAME_PINNED(level) | FRAME_TABLE;
@@ -122,6 +123,7 @@ int mmu_unpin_locked(struct lite_vcpu *v, u64 gfn)
 	if (!f)
 		return -EINVAL;
 	f->flags &= ~FRAME_PINNED_ANY;
+	base_drop(v->vm, gfn);
 	spage_drop_gfn(v->vm, gfn);
 	return 0;
 }
@@ -172,6 +174,8 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 	if (!(user && !gfn) && (!lite_frame(vm, gfn, &slot) || slot->readonly))
 		return -EINVAL;
 	if (user && !ring_two_roots(vm)) {
+		if (v->uroot != gfn)
+			v->base_now = 0;
 		v->uroot = gfn;
 		return 0;
 	}
@@ -262,6 +266,7 @@ int mmu_root(struct lite_vcpu *v)
 	if (!err) {
 		v->root_gfn = v->kroot;
 		v->uroot_gfn = uroot;
+		base_add(v);
 	}
 	mmu_unlock(v);
 	return err;

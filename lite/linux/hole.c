@@ -61,25 +61,34 @@ int world_vm_start(struct lite_vm *vm, struct world_vm *w)
 /* @flags: of what leads to the hole. All in it is a supervisor's, but for the kernel's M2P. */
 static int root_init(struct world_root *r, u64 flags)
 {
+	unsigned int i;
+
 	r->p3 = area_table_alloc();
 	if (!r->p3)
 		return -ENOMEM;
 	if (world_levels() == 4)
 		return 0;
 	r->p4 = area_table_alloc();
-	r->p5 = area_table_alloc();
-	if (!r->p4 || !r->p5)
+	if (!r->p4)
 		return -ENOMEM;
 	r->p4[0] = __pa(r->p3) | flags;
-	r->p5[256] = __pa(r->p4) | flags;
+	for (i = 0; i < LITE_BASES; i++) {
+		r->p5[i] = area_table_alloc();
+		if (!r->p5[i])
+			return -ENOMEM;
+		r->p5[i][256] = __pa(r->p4) | flags;
+	}
 	return 0;
 }
 
 static void root_fini(struct world_root *r)
 {
+	unsigned int i;
+
 	free_page((unsigned long)r->p3);
 	free_page((unsigned long)r->p4);
-	free_page((unsigned long)r->p5);
+	for (i = 0; i < LITE_BASES; i++)
+		free_page((unsigned long)r->p5[i]);
 }
 
 int world_vcpu_init(struct lite_vcpu *v, struct world_vcpu *w, struct world_vm *vm)

@@ -77,7 +77,9 @@ sw_text:
 .macro KERNEL_ROOT tmp
 	testl	$FAST_TWO, RO(R_FAST)
 	jz	704f
-	mov	RO(R_KCR3), \tmp
+	lea	RO(R_BASE), \tmp
+	add	RW(D_BASE), \tmp		/* which no ring 3 can write */
+	mov	B_KCR3(\tmp), \tmp
 	mov	\tmp, %cr3
 704:
 .endm
@@ -355,7 +357,9 @@ sw_iret_from:
 	jz	sw_iret_bad
 	testl	$FAST_TWO, RO(R_FAST)
 	jz	2f
-	cmpq	$0, RO(R_UCR3)
+	lea	RO(R_BASE), %rcx
+	add	RW(D_BASE), %rcx
+	cmpq	$0, B_UCR3(%rcx)
 	je	sw_iret_bad
 2:
 	mov	32(%rax), %rcx
@@ -376,7 +380,9 @@ sw_iret_from:
 	movq	$0, RW(D_T1)			/* the kernel's, see sw_to_guest */
 	movq	$0, RW(D_T2)
 	movq	$0, RW(D_T3)
-	mov	RO(R_UCR3), %rax
+	lea	RO(R_BASE), %rax
+	add	RW(D_BASE), %rax
+	mov	B_UCR3(%rax), %rax
 	mov	%rax, %cr3
 2:	mov	RW(D_T0), %rax
 	movb	$0, RW(D_MODE)
@@ -600,6 +606,7 @@ sw_trap:
 	EXPECT	upd
 	EXPECT	ext
 	EXPECT	va
+	EXPECT	base
 	pop	%rbx
 	mov	RW(D_T3), %rax
 	push	%rax

@@ -44,6 +44,8 @@
 #define D_LAST_PF   0x120 /* address of the page fault that the switcher reflected last */
 #define D_PF	    0x128 /* and of the one in hand */
 #define D_QUEUED    0x130 /* entries of D_QUEUE */
+#define D_BASE	    0x138 /* offset of the present one in R_BASE */
+#define D_N_BASE    0x140 /* counts, too */
 #define D_FAR	    0x3c0 /* far-return frame: RIP CS RSP SS */
 #define D_STACK	    0x3c0 /* end of the ring-0 stack of the switcher tier */
 #define D_IST	    0x600 /* 4 stacks of 0x200 */
@@ -62,12 +64,17 @@
 #define R_AC	    0x1a0 /* EFLAGS.AC if ring 1 runs with it */
 #define R_RAM	    0x1a8 /* where the hole has the guest's memory */
 #define R_FRAMES    0x1b0 /* of it */
-#define R_KROOT	    0x1b8 /* the guest's own root */
 #define R_KCS	    0x1c0 /* selectors of the guest's kernel */
 #define R_KSS	    0x1c8
-#define R_KCR3	    0x1d0 /* with two roots: the kernel's, and that of programs or 0 */
-#define R_UCR3	    0x1d8
 #define R_TRAP	    0x200 /* 32 handlers; 0: leave */
+#define R_BASE	    0x300 /* SW_BASES pairs of roots; the first is that of the last entry */
+
+/* One of them: the guest's own (frames), what CR3 gets; of programs: 0 if there is none. */
+#define B_KROOT 0
+#define B_KCR3	8
+#define B_UCR3	16
+#define B_UROOT 24
+#define B_SIZE	32
 
 #define FAST_ON	   1
 #define FAST_LIGHT 2
@@ -82,7 +89,9 @@
 #define FAST_SPEC   1024 /* on each way out: write SPEC_CTRL, */
 #define FAST_IBPB   2048 /* forget what branches were taught, */
 #define FAST_BHB    4096 /* or their history */
-#define FAST_STAC   512	 /* and SMAP is on: the guest's kernel has its stack in a program's pages */
+#define FAST_BASE   8192 /* D_BASE may change */
+#define FAST_PKU    16384
+#define FAST_STAC   512 /* and SMAP is on: the guest's kernel has its stack in a program's pages */
 
 /* HO page */
 #define H_RSP	0x000
@@ -112,6 +121,7 @@
 #define H_GLDT	0x0e0 /* guest's: R_GDT_LDT, or 0 */
 
 #define SW_QUEUE      64
+#define SW_BASES      8
 #define SW_BATCH      16 /* page table requests that one hypercall may have */
 #define SW_DOMID_SELF 0x7ff0
 #define SW_LIGHT_VECS (1 << 6 | 1 << 13 | 1 << 14) /* traps that a light exit may serve */

@@ -40,14 +40,14 @@
 702:
 .endm
 
-/* To \not unless RDI is canonical with 4 levels, and outside of the hole with 4 and with 5. */
-.macro CHECK_PLACE tmp, not
-	mov	%rdi, \tmp
+/* To \not unless \at is canonical with 4 levels, and outside of the hole with 4 and with 5. */
+.macro CHECK_PLACE tmp, not, at=%rdi
+	mov	\at, \tmp
 	sar	$47, \tmp
 	inc	\tmp
 	cmp	$1, \tmp
 	ja	\not
-	mov	%rdi, \tmp
+	mov	\at, \tmp
 	shr	$43, \tmp
 	cmp	$0x1ffff0, \tmp
 	je	\not
@@ -144,6 +144,8 @@ sw_hc_ext:
 	/* Pins have an order: with other vCPUs, theirs among these would be lost. */
 	testb	$FAST_OTHERS, RO(R_FAST)
 	jnz	sw_slow
+	cmp	$2, %rsi
+	je	sw_hc_base
 	CHECK_SINGLE sw_ext_not
 sw_ext_from:
 	mov	(%rdi), %edx
@@ -170,6 +172,62 @@ sw_ext_not:
 	mov	$26, %eax
 	jmp	sw_slow
 
+/*
+ * The same with two requests, a change of program: MMUEXT_NEW_BASEPTR (5), MMUEXT_NEW_USER_BASEPTR
+ * (15), to a pair of roots that is known here (mmu_base.c).
+ */
+sw_hc_base:
+	testl	$FAST_BASE, RO(R_FAST)
+	jz	sw_slow
+	cmpq	$0, RW(D_QUEUED)		/* the shadow is behind */
+	jne	sw_slow
+	CHECK_LIST
+	mov	%rbx, RW(D_T0)
+	lea	47(%rdi), %rdx
+	CHECK_PLACE %r10, sw_base_not
+	CHECK_PLACE %r10, sw_base_not, %rdx
+sw_base_from:
+	cmpl	$5, (%rdi)
+	jne	sw_base_not
+	cmpl	$15, 24(%rdi)
+	jne	sw_base_not
+	mov	8(%rdi), %rdx
+	mov	32(%rdi), %r10
+sw_base_to:
+	lea	RO(R_BASE), %rbx
+	mov	$B_SIZE, %eax
+1:	cmp	%rdx, B_KROOT(%rbx, %rax)
+	jne	2f
+	cmp	%r10, B_UROOT(%rbx, %rax)
+	je	3f
+2:	add	$B_SIZE, %eax
+	cmp	$SW_BASES * B_SIZE, %eax
+	jne	1b
+	jmp	sw_base_not
+3:	mov	%rax, RW(D_BASE)
+	mov	B_KCR3(%rbx, %rax), %rdx
+	mov	%rdx, %cr3
+	testl	$FAST_PKU, RO(R_FAST)
+	jz	1f
+	/* What one program has denied itself by its keys is not the next one's. */
+	mov	%rcx, %r10
+	xor	%eax, %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	wrpkru
+	mov	%r10, %rcx
+1:	mov	RW(D_T0), %rbx
+	LIST_AGAIN
+	incq	RW(D_N_BASE)
+	jmp	sw_hc_done
+sw_base_bad:
+	lea	RW(D_STACK), %rsp
+sw_base_not:
+	mov	RW(D_T0), %rbx
+	LIST_AGAIN
+	mov	$26, %eax
+	jmp	sw_slow
+
 /* HYPERVISOR_update_va_mapping(RDI address, RSI entry, RDX no flush): by the guest's own tables. */
 sw_hc_va:
 	testb	$FAST_QUEUE, RO(R_FAST)
@@ -181,7 +239,11 @@ sw_hc_va:
 	CHECK_PLACE %rbx, sw_va_not
 	CHECK_ENTRY %rsi, %sil, %rax, sw_va_not
 	mov	RO(R_RAM), %r10
-	mov	RO(R_KROOT), %rax
+	mov	RW(D_BASE), %eax
+	and	$(SW_BASES - 1) * B_SIZE, %eax
+	lea	RO(R_BASE), %rbx
+	mov	B_KROOT(%rbx, %rax), %rax
+	shl	$12, %rax
 sw_va_from:
 	.irp	shift, 36, 27, 18
 	mov	%rdi, %rbx

@@ -231,6 +231,7 @@ int lodge_vm_create(const struct lodge_vm_config *config)
 	INIT_LIST_HEAD(&lv->irqfds);
 	spin_lock_init(&lv->irqfd_lock);
 	lv->vcpus = config->vcpus;
+	lv->vm.alone = config->vcpus == 1;
 	lv->mm = current->mm;
 	mmgrab(lv->mm);
 

@@ -138,21 +138,40 @@ static void put_traps(struct world_area *a, const struct lite_vcpu *v)
 		AREA64(a->ro, R_FAST) &= ~(u64)FAST_ON;
 }
 
-/* The processor's root for the shadow at @pa. */
-static u64 root_cr3(struct world_root *r, u64 pa)
+/* The processor's root for the shadow at @pa, of the pair @i. */
+static u64 root_cr3(struct world_root *r, unsigned int i, u64 pa)
 {
-	if (!pa || !r->p5)
+	if (!pa || !r->p5[i])
 		return pa;
 	/* Both halves of the guest's 48-bit space; this table is nobody else's. */
-	r->p5[0] = r->p5[511] = pa | AREA_TABLE_USER;
-	return __pa(r->p5);
+	r->p5[i][0] = r->p5[i][511] = pa | AREA_TABLE_USER;
+	return __pa(r->p5[i]);
 }
 
-static void put_root(struct world_area *a, const struct lite_vcpu *v, struct world_vcpu *w)
+/* Where there is no pair, the one of this entry is once more: any of them will do. */
+static void put_roots(struct world_area *a, const struct lite_vcpu *v, struct world_vcpu *w)
 {
-	AREA64(a->ro, R_KROOT) = v->kroot << PAGE_SHIFT;
-	AREA64(a->ro, R_KCR3) = root_cr3(&w->kernel, v->root_pa);
-	AREA64(a->ro, R_UCR3) = root_cr3(&w->user, v->uroot_pa);
+	const struct lite_base now = { v->kroot, v->uroot, v->root_pa, v->uroot_pa };
+	unsigned int i;
+
+	BUILD_BUG_ON(SW_BASES != LITE_BASES || SW_BASES & (SW_BASES - 1));
+	for (i = 0; i < SW_BASES; i++) {
+		const struct lite_base *b = i && v->base[i].root_pa ? &v->base[i] : &now;
+		u8 *to = a->ro + R_BASE + i * B_SIZE;
+
+		AREA64(to, B_KROOT) = b->kroot;
+		AREA64(to, B_UROOT) = b->uroot;
+		AREA64(to, B_KCR3) = root_cr3(&w->kernel, i, b->root_pa);
+		AREA64(to, B_UCR3) = root_cr3(&w->user, i, b->uroot_pa);
+	}
+}
+
+static void put_base_ok(struct world_area *a, const struct lite_vcpu *v)
+{
+	if (mmu_base_ok(v))
+		AREA64(a->ro, R_FAST) |= FAST_BASE;
+	else
+		AREA64(a->ro, R_FAST) &= ~(u64)FAST_BASE;
 }
 
 /* Carry changed constants into this processor's area. */
@@ -171,7 +190,7 @@ static void put_changes(struct world_area *a, struct lite_vcpu *v, struct world_
 	if (ch & LITE_CH_LDT)
 		area_put_ldt(a, v);
 	if (ch & LITE_CH_ROOT)
-		put_root(a, v, w);
+		put_roots(a, v, w);
 	v->changed &= ~LIGHT_CHANGES;
 }
 
@@ -187,8 +206,9 @@ static void put_regs(struct world_area *a, struct lite_vcpu *v)
 		if (v->ac)
 			r->rflags |= X86_EFLAGS_AC;
 	} /* else as lite_prepare() has checked them */
+	AREA64(a->rw, D_BASE) = 0;
 	AREA64(a->ho, H_GCR3) =
-		AREA64(a->ro, v->kernel || !ring_two_roots(v->vm) ? R_KCR3 : R_UCR3);
+		AREA64(a->ro, R_BASE + (v->kernel || !ring_two_roots(v->vm) ? B_KCR3 : B_UCR3));
 	AREA64(a->rw, D_MODE) = v->kernel;
 	AREA64(a->rw, D_KSP) = v->kernel_sp;
 	AREA64(a->ho, H_GFS) = v->fs_base;
@@ -235,6 +255,7 @@ static void get_regs(struct world_area *a, struct lite_vcpu *v)
 	v->fs_base = AREA64(a->ho, H_GFS);
 	v->gs_base = AREA64(a->ho, H_GGS);
 	v->gs_other = AREA64(a->ho, H_GKGS);
+	mmu_base_taken(v, AREA64(a->rw, D_BASE) / B_SIZE);
 	get_queue(a, v);
 }
 
@@ -268,6 +289,7 @@ int world_light(struct world_area *a)
 			put_changes(a, v, a->w);
 			put_regs(a, v);
 			put_ac(a, v);
+			put_base_ok(a, v);
 			lite_guest_cross(v);
 			return 1;
 		}
@@ -361,8 +383,11 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 		fast |= FAST_RSB;
 	if (boot_cpu_has(X86_FEATURE_SMAP))
 		fast |= FAST_CLAC;
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
+		fast |= FAST_PKU;
 	AREA64(a->ro, R_FAST) = fast;
 	put_ac(a, v);
+	put_base_ok(a, v);
 	put_changes(a, v, w);
 	v->changed &= ~(LITE_CH_DEBUG | LITE_CH_LDT | LITE_CH_CR4);
 	put_regs(a, v);
@@ -372,6 +397,7 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 	AREA16(a->ho, H_GSEL + 6) = v->gs = selector_ok(v, v->gs);
 	AREA64(a->rw, D_FAULT) = 0;
 	memset(a->rw + D_N_SYSCALL, 0, 32);
+	AREA64(a->rw, D_N_BASE) = 0;
 	a->light = false;
 	a->next = LITE_RESUME;
 }
@@ -392,6 +418,7 @@ static void read_area(struct world_area *a, struct lite_vcpu *v)
 	s->sw_iret += AREA64(a->rw, D_N_IRET);
 	s->sw_trap += AREA64(a->rw, D_N_TRAP);
 	s->sw_hypercall += AREA64(a->rw, D_N_HC);
+	s->base_switches += AREA64(a->rw, D_N_BASE);
 }
 
 /* With interrupts still off: what belongs to the host goes to its handlers. True: all is done. */

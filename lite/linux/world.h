@@ -29,10 +29,10 @@ struct world_vm {
 /**
  * struct world_root - what a vCPU's roots of one view have of ours
  * @p3:	      the hole
- * @p5, @p4:  with 5 levels: the root that the processor gets, and what it has in the hole's slot
+ * @p5, @p4:  with 5 levels: the roots that the processor gets, what they have in the hole's slot
  */
 struct world_root {
-	u64 *p3, *p4, *p5;
+	u64 *p3, *p4, *p5[LITE_BASES];
 };
 
 /**

@@ -107,6 +107,7 @@ struct eu *eu_new(const struct eu_config *c)
 	mmu_init(vm, eu_alloc(spages, mmu_spage_size()), spages, c->cache);
 	vm->vcpu[0] = &e->v;
 	vm->vcpus = 1;
+	vm->alone = true;
 	e->v.vm = vm;
 	e->v.kernel = true;
 	e->v.tier = LITE_FULLTIER;

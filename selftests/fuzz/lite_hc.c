@@ -236,6 +236,10 @@ static bool step(struct fuzz *f)
 	default:
 		if (op & 0x80)
 			return step_queue(f, env);
+		if (op & 0x40 && (!obedient || mmu_base_ok(&e->v))) {
+			mmu_base_taken(&e->v, env);
+			return attempts(f, lite_prepare, env) == LITE_RESUME;
+		}
 		/* Whatever the processor does to accessed and dirty bits: nothing. */
 		eu_fill(e, env % 16);
 		return true;

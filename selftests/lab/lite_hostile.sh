@@ -10,7 +10,7 @@
 # shellcheck source=selftests/labtest.sh
 . "$(dirname "$0")/../labtest.sh"
 
-all="hole tables entries insns selectors ldt hypercalls vcpus limits launcher"
+all="hole tables roots entries insns selectors ldt hypercalls vcpus limits launcher"
 [ -z "${LODGE_TEST_FULL-}" ] || programs=$all
 
 # The outer end: NMIs from the line that asks for them, in the log of lab_run, until the monitor is

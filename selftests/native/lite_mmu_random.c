@@ -205,13 +205,22 @@ static int step_flush(bool obedient)
 	return err ? err : mmu_flush(&e->v, rnd(2) ? ~0ull : va, 0);
 }
 
+/* The switcher has changed to other roots, or the guest says that it has. */
+static void step_base(bool obedient)
+{
+	if (!obedient || (mmu_base_ok(&e->v) && !e->v.queued))
+		mmu_base_taken(&e->v, rnd(LITE_BASES + 2));
+}
+
 static unsigned int one(bool obedient)
 {
-	unsigned int op = rnd(41);
+	unsigned int op = rnd(42);
 	u64 gfn = rnd(TABLES), b[4] = { rnd_pte(), rnd_pte(), 0, 0 };
 	int err = 0;
 
-	if (op == 40)
+	if (op == 41)
+		step_base(obedient);
+	else if (op == 40)
 		step_queue();
 	else if (op >= 32)
 		step_access(rnd_va(), obedient, false);

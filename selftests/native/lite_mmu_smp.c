@@ -64,6 +64,7 @@ static void add_vcpus(u32 n)
 		e->vm.vcpu[i] = &cpu[i].v;
 	}
 	e->vm.vcpus = n;
+	e->vm.alone = n == 1;
 }
 
 static void vm_new(struct eu_config c, u32 vcpus)

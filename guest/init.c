@@ -315,9 +315,14 @@ static int main_loop(pid_t main_pid, const sigset_t *signals, int *how)
 		pfd[i + 1].events = POLLIN;
 	}
 	for (;;) {
-		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 			if (pid != main_pid)
 				continue;
+			/* It is the session's leader, whom SIGSTOP for all processes was not for. */
+			if (WIFSTOPPED(status)) {
+				kill(main_pid, SIGCONT);
+				continue;
+			}
 			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 		}
 		if (poll(pfd, button_count + 1, -1) < 0)

@@ -65,6 +65,9 @@ kill -INT "$pid"
 guest_wait
 ktap_case "so does SIGINT" ended 143
 
+guest -- 'kill -STOP -1; exit 5'
+ktap_case "a command that stops all other processes ends with its status" ended 5
+
 guest_start --net tap=t1 --monitor unix:$mon -- 'sh /t/polite'
 up
 # Of two that wait, the lower number is taken first: so this order is sure.

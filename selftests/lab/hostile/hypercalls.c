@@ -156,10 +156,9 @@ static void batch_done(__u64 list, unsigned int n, __s64 result, unsigned int do
 	ksft_eq(end.rdi, list);
 	ksft_eq(end.r10, HC_SELF);
 	ksft_eq(end.r8, 5);
-	for (i = 0; i < done; i++)
-		ksft_eq(l1[400 + i] & ~0x60ull, (300 + i) * PAGE | 3);
 	ksft_eq(l1[400 + done] & ~0x60ull, (400 + done) * PAGE | 3);
 	for (i = 0; i < done; i++) {
+		ksft_eq(l1[400 + i] & ~0x60ull, (300 + i) * PAGE | 3);
 		look(BASE + (400 + i) * PAGE);
 		ksft_eq(end.r12, 0x1234 + i);
 	}

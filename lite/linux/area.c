@@ -74,22 +74,6 @@ struct world_area *area_of(unsigned int cpu)
 	return &areas[cpu];
 }
 
-bool area_wants_verw(void)
-{
-	/* Where the host clears them on its way to programs, for whatever reason. */
-#ifdef X86_FEATURE_CLEAR_CPU_BUF
-	if (boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF))
-		return true;
-#endif
-#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
-	if (boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF_VM))
-		return true;
-#endif
-	return boot_cpu_has(X86_FEATURE_MD_CLEAR) &&
-	       (boot_cpu_has_bug(X86_BUG_MDS) || boot_cpu_has_bug(X86_BUG_TAA) ||
-		boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA));
-}
-
 void area_write_cr4(unsigned long cr4)
 {
 	asm volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");

@@ -62,8 +62,8 @@ u64 area_none(void);
 /** policy_init - is this host one that will do, and for which ring? 0, or -errno and a line */
 int policy_init(void);
 
-/** policy_speculation - FAST_SPEC, FAST_IBPB, FAST_BHB: what the host needs after a guest */
-u64 policy_speculation(void);
+/** policy_fast - FAST_*: what this host has, and needs before and after a guest, whichever it is */
+u64 policy_fast(void);
 u64 area_ram_va(void);
 
 /** area_table_alloc, area_table_free - tables of the hole; those below are freed, too */
@@ -79,9 +79,6 @@ void world_ram_fini(struct world_vm *w);
 
 /** world_ram_link - the VM's memory into this vCPU's part of the hole */
 void world_ram_link(struct world_vcpu *w);
-
-/** area_wants_verw - this processor leaks its buffers to less privileged code */
-bool area_wants_verw(void);
 
 /** area_write_cr4 - past the kernel's own copy of CR4, which keeps what the host wants */
 void area_write_cr4(unsigned long cr4);

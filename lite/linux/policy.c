@@ -30,7 +30,7 @@ module_param_named(ring, ring_param, charp, 0444);
 MODULE_PARM_DESC(ring, "of guests' kernels: 1, 3, or auto (default), by what isolates them here");
 
 static unsigned int ring;
-static u64 speculation;
+static u64 fast_bits;
 
 unsigned int world_ring(void)
 {
@@ -93,9 +93,41 @@ static u64 speculation_needs(void)
 	return fast;
 }
 
-u64 policy_speculation(void)
+/* This processor leaks its buffers to less privileged code. */
+static bool wants_verw(void)
 {
-	return speculation;
+	/* Where the host clears them on its way to programs, for whatever reason. */
+#ifdef X86_FEATURE_CLEAR_CPU_BUF
+	if (boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF))
+		return true;
+#endif
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
+	if (boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF_VM))
+		return true;
+#endif
+	return boot_cpu_has(X86_FEATURE_MD_CLEAR) &&
+	       (boot_cpu_has_bug(X86_BUG_MDS) || boot_cpu_has_bug(X86_BUG_TAA) ||
+		boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA));
+}
+
+static u64 host_needs(void)
+{
+	u64 fast = speculation_needs();
+
+	if (wants_verw())
+		fast |= FAST_VERW;
+	if (boot_cpu_has_bug(X86_BUG_SPECTRE_V2))
+		fast |= FAST_RSB;
+	if (boot_cpu_has(X86_FEATURE_SMAP))
+		fast |= FAST_CLAC;
+	if (boot_cpu_has(X86_FEATURE_OSPKE))
+		fast |= FAST_PKU;
+	return fast;
+}
+
+u64 policy_fast(void)
+{
+	return fast_bits;
 }
 
 static int ring_init(void)
@@ -133,7 +165,7 @@ int policy_init(void)
 {
 	const char *why = refusal();
 
-	speculation = speculation_needs();
+	fast_bits = host_needs();
 	if (!why)
 		return ring_init();
 	pr_err("lodge: refused: %s\n", why);

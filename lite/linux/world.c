@@ -374,17 +374,9 @@ static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vc
 	/* With watchpoints of the guest's armed, no C code of ours runs before they are off. */
 	if (!(v->dr7 & 0xff))
 		fast |= FAST_LIGHT;
-	if (area_wants_verw())
-		fast |= FAST_VERW;
-	fast |= policy_speculation();
+	fast |= policy_fast();
 	if (fast & FAST_SPEC)
 		AREA64(a->ho, H_SPEC) = this_cpu_read(x86_spec_ctrl_current);
-	if (boot_cpu_has_bug(X86_BUG_SPECTRE_V2))
-		fast |= FAST_RSB;
-	if (boot_cpu_has(X86_FEATURE_SMAP))
-		fast |= FAST_CLAC;
-	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
-		fast |= FAST_PKU;
 	AREA64(a->ro, R_FAST) = fast;
 	put_ac(a, v);
 	put_base_ok(a, v);

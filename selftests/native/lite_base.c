@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Pairs of roots between which the switcher changes by itself (lite/core/mmu_base.c): which there
- * are, that their shadows stay while they are listed and no longer, and that a number that the guest
- * made up does nothing.
+ * are, that their shadows stay while they are listed and no longer, and that a number that the
+ * guest made up does nothing.
  */
 #include "kselftest.h"
 #include "lite/user/env_user.h"

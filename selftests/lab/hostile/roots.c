@@ -14,8 +14,8 @@
 #define LAST	 (BASE + 512 * PAGE)
 
 /*
- * The guest: for each word at 0x512000 - 8 * 256 (a root's frame; 0 ends it) a change to it, and what
- * is at WHERE goes in the word's place. R12: how many; R14: results, or-ed.
+ * The guest: for each word at PLAN (a root's frame; 0 ends it) a change to it, and what is at WHERE
+ * goes in the word's place. R12: how many; R14: results, and registers that are not what they were.
  */
 #define PLAN (ARGS + 0x400)
 #define LIST (ARGS + 0x300)
@@ -202,7 +202,7 @@ CASE(bad_pairs, "pairs of roots that are none")
 	drop();
 }
 
-/* Writes what RBP's list has, each word in turn, to the switcher's note, with an exit after each. */
+/* Writes each word at PLAN in turn to the switcher's note, with an exit after each. */
 BODY(forge, "mov $0x511400, %ebp; xor %r12d, %r12d\n"
 	    "1:	mov (%rbp), %rcx; cmp $-1, %rcx; je 2f; mov %rcx, 0x4138(%rbx)\n"
 	    "	mov $63, %eax; syscall; mov 0x515000, %rcx; inc %r12; add $8, %rbp; jmp 1b\n"

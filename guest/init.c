@@ -318,7 +318,7 @@ static int main_loop(pid_t main_pid, const sigset_t *signals, int *how)
 		while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 			if (pid != main_pid)
 				continue;
-			/* It is the session's leader, whom SIGSTOP for all processes was not for. */
+			/* The leader of the session, for whom SIGSTOP to all processes was not. */
 			if (WIFSTOPPED(status)) {
 				kill(main_pid, SIGCONT);
 				continue;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pairs of roots, the kernel's and that of programs, between which the switcher may change by itself
- * (switcher_mmu.S), so that a change of program is no exit. mmu_root() adds the pair that it has
- * looked up; a pair goes when the guest pins or unpins one of its tables anew, when another needs
- * its place, or when shadow memory is short.
+ * Pairs of roots, the kernel's and that of programs, between which the switcher may change by
+ * itself (switcher_mmu.S), so that a change of program is no exit. mmu_root() adds the pair that it
+ * has looked up; a pair goes when the guest pins or unpins one of its tables anew, when another
+ * needs its place, or when shadow memory is short.
  *
  * Only in a guest with one vCPU and no other to come. Its thread alone changes the list, under
  * vm->lock and with the guest left; eviction, on any thread, reads it (base_keeps()): the shadow

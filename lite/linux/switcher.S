@@ -90,21 +90,17 @@ sw_text:
 705:
 .endm
 
-/* To \fail unless the guest may access 64 bytes below \reg itself. Clobbers \tmp. */
-.macro CHECK_STACK reg, tmp, fail
-	lea	-64(\reg), \tmp
-	sar	$47, \tmp
-	inc	\tmp
-	cmp	$1, \tmp
+/*
+ * To \fail unless address \at is canonical with 4 levels, and outside of the hole with 4 and with 5.
+ * The same then holds for less than a page from there on, or it is where nothing is: the hole has
+ * no guest's address before it, and behind the lower half there is none. Clobbers \tmp.
+ */
+.macro CHECK_PLACE at, tmp, fail
+	lea	\at, \tmp
+	sar	$43, \tmp		/* -16: the hole; -15 to 15 */
+	add	$15, \tmp
+	cmp	$30, \tmp
 	ja	\fail
-	lea	-64(\reg), \tmp
-	shr	$43, \tmp
-	cmp	$0x1ffff0, \tmp
-	je	\fail
-	lea	-1(\reg), \tmp
-	shr	$43, \tmp
-	cmp	$0x1ffff0, \tmp
-	je	\fail
 .endm
 
 sw_enter:
@@ -202,9 +198,9 @@ sw_to_guest:
 sw_syscall:
 	mov	%rsp, RW(D_RSP)
 	lea	RW(D_STACK), %rsp
-	testb	$FAST_ON, RO(R_FAST)
-	jz	sw_slow
-	KERNEL_ACCESS
+	testl	$FAST_OFF | FAST_STAC, RO(R_FAST)
+	jnz	sw_syscall_odd
+sw_syscall_on:
 	cmpb	$0, RW(D_MODE)
 	je	sw_user_syscall
 	cmp	$23, %rax
@@ -219,6 +215,12 @@ sw_syscall:
 	je	sw_hc_va
 	cmp	$26, %rax
 	je	sw_hc_ext
+	jmp	sw_slow
+sw_syscall_odd:
+	testb	$FAST_OFF, RO(R_FAST)
+	jnz	sw_slow
+	stac
+	jmp	sw_syscall_on
 sw_slow:
 	mov	%r11, RW(D_FLAGS)
 	mov	%rcx, RW(D_RIP)
@@ -278,19 +280,19 @@ sw_hc_done:
 	xor	%eax, %eax
 sw_far_kernel:
 	testl	$FAST_SMAP, RO(R_FAST)
-	jz	1f
-	stac
-	jmp	2f
-1:	testl	$FAST_STAC, RO(R_FAST)
 	jz	2f
-	clac					/* to ring 3 it is the alignment check */
-2:	lea	RW(D_FAR + 32), %rsp
+	stac
+1:	lea	RW(D_FAR + 32), %rsp
 	pushq	RO(R_KSS)
 	lea	-8(%rsp), %rsp
 	pushq	RO(R_KCS)
 	lea	-8(%rsp), %rsp
 sw_sti:	sti				/* no interrupt before the next instruction is done */
 	lretq
+2:	testl	$FAST_STAC, RO(R_FAST)
+	jz	1b
+	clac					/* to ring 3 it is the alignment check */
+	jmp	1b
 
 /* A user's system call becomes one of the guest's kernel: frame on its stack. */
 sw_user_syscall:
@@ -298,7 +300,7 @@ sw_user_syscall:
 	mov	%rbx, RW(D_T1)
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
-	CHECK_STACK %rax, %rbx, sw_bounce_bad
+	CHECK_PLACE -64(%rax), %rbx, sw_bounce_bad
 	KERNEL_ROOT %rbx
 	mov	RW(D_RSP), %rbx
 sw_bounce_from:
@@ -335,8 +337,7 @@ sw_bounce_bad:
 sw_hc_iret:
 	mov	RW(D_RSP), %rax
 	mov	%rax, RW(D_T2)
-	lea	64(%rax), %rcx
-	CHECK_STACK %rcx, %r11, sw_iret_bad	/* what is read, and nothing of ours */
+	CHECK_PLACE (%rax), %r11, sw_iret_bad	/* what is read, and nothing of ours */
 	mov	RO(R_VI), %rcx
 sw_iret_from:
 	cmpb	$0, (%rcx)			/* an event is pending: the core's business */
@@ -517,8 +518,8 @@ sw_ist:
 /* Traps without error code that a user's program has met: to the guest's kernel at once. */
 sw_reflect:
 	IF_KERNEL 24, sw_trap
-	testb	$FAST_ON, RO(R_FAST)
-	jz	sw_leave
+	testb	$FAST_OFF, RO(R_FAST)
+	jnz	sw_leave
 	mov	%rax, RW(D_T0)
 	mov	%rbx, RW(D_T1)
 	mov	%rcx, RW(D_T2)
@@ -530,7 +531,7 @@ sw_reflect:
 	mov	%rax, RW(D_T3)
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
-	CHECK_STACK %rax, %rbx, 1f
+	CHECK_PLACE -64(%rax), %rbx, 1f
 	KERNEL_ROOT %rbx
 	KERNEL_ACCESS
 sw_reflect_from:

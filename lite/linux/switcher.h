@@ -76,7 +76,7 @@
 #define B_UROOT 24
 #define B_SIZE	32
 
-#define FAST_ON	   1
+#define FAST_OFF   1 /* all is the core's business */
 #define FAST_LIGHT 2
 #define FAST_SMAP  4
 #define FAST_VERW  8

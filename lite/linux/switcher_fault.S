@@ -14,8 +14,8 @@
 sw_pf:
 	testb	$3, 24(%rsp)
 	jz	sw_trap
-	testb	$FAST_ON, RO(R_FAST)
-	jz	sw_leave
+	testb	$FAST_OFF, RO(R_FAST)
+	jnz	sw_leave
 	mov	%rax, RW(D_T0)
 	mov	%rbx, RW(D_T1)
 	mov	%rcx, RW(D_T2)
@@ -42,7 +42,7 @@ sw_pf:
 	IF_KERNEL 24, sw_pf_kernel
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
-	CHECK_STACK %rax, %rbx, sw_pf_not
+	CHECK_PLACE -64(%rax), %rbx, sw_pf_not
 	KERNEL_ROOT %rbx
 	KERNEL_ACCESS
 sw_pfu_from:
@@ -73,7 +73,7 @@ sw_pfu_to:
 sw_pf_kernel:
 	mov	40(%rsp), %rax
 	and	$-16, %rax
-	CHECK_STACK %rax, %rbx, sw_pf_not
+	CHECK_PLACE -64(%rax), %rbx, sw_pf_not
 	KERNEL_ACCESS
 sw_pfk_from:
 	movq	$SW_SHOWN_SS, -8(%rax)

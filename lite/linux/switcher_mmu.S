@@ -40,19 +40,6 @@
 702:
 .endm
 
-/* To \not unless \at is canonical with 4 levels, and outside of the hole with 4 and with 5. */
-.macro CHECK_PLACE tmp, not, at=%rdi
-	mov	\at, \tmp
-	sar	$47, \tmp
-	inc	\tmp
-	cmp	$1, \tmp
-	ja	\not
-	mov	\at, \tmp
-	shr	$43, \tmp
-	cmp	$0x1ffff0, \tmp
-	je	\not
-.endm
-
 /* To sw_slow unless the list is this guest's, and without a result: RDX and R10 may be used. */
 .macro CHECK_LIST
 	testb	$FAST_QUEUE, RO(R_FAST)
@@ -73,7 +60,7 @@
 	CHECK_LIST
 	cmp	$1, %rsi
 	jne	sw_slow
-	CHECK_PLACE %r10, \not
+	CHECK_PLACE (%rdi), %r10, \not
 .endm
 
 .macro SINGLE_AGAIN
@@ -91,7 +78,7 @@ sw_hc_update:
 	mov	%rdi, RW(D_T0)
 	mov	%rsi, RW(D_T1)
 	mov	%rsi, RW(D_T2)
-	CHECK_PLACE %r10, sw_upd_not
+	CHECK_PLACE (%rdi), %r10, sw_upd_not
 	cmp	$1, %rsi
 	je	sw_upd_from
 	testb	$FAST_OTHERS, RO(R_FAST)
@@ -99,10 +86,6 @@ sw_hc_update:
 	lea	-1(%rsi), %r10
 	cmp	$SW_BATCH, %r10
 	jae	sw_upd_not
-	shl	$4, %r10
-	add	%r10, %rdi
-	CHECK_PLACE %r10, sw_upd_not
-	mov	RW(D_T0), %rdi
 sw_upd_from:
 	mov	(%rdi), %rdx
 	mov	8(%rdi), %r10
@@ -183,9 +166,7 @@ sw_hc_base:
 	jne	sw_slow
 	CHECK_LIST
 	mov	%rbx, RW(D_T0)
-	lea	47(%rdi), %rdx
-	CHECK_PLACE %r10, sw_base_not
-	CHECK_PLACE %r10, sw_base_not, %rdx
+	CHECK_PLACE (%rdi), %r10, sw_base_not
 sw_base_from:
 	cmpl	$5, (%rdi)
 	jne	sw_base_not
@@ -236,7 +217,7 @@ sw_hc_va:
 	jnz	sw_slow
 	mov	%rbx, RW(D_T0)
 	mov	%r10, RW(D_T1)
-	CHECK_PLACE %rbx, sw_va_not
+	CHECK_PLACE (%rdi), %rbx, sw_va_not
 	CHECK_ENTRY %rsi, %sil, %rax, sw_va_not
 	mov	RO(R_RAM), %r10
 	mov	RW(D_BASE), %eax

@@ -133,9 +133,9 @@ static void put_traps(struct world_area *a, const struct lite_vcpu *v)
 	}
 	AREA64(a->ro, R_SYSCALL) = sys->address;
 	if (sys->address && sys->mask && lite_va_ok(sys->address, 1) && v->vi_pa && !v->nmi_masked)
-		AREA64(a->ro, R_FAST) |= FAST_ON;
+		AREA64(a->ro, R_FAST) &= ~(u64)FAST_OFF;
 	else
-		AREA64(a->ro, R_FAST) &= ~(u64)FAST_ON;
+		AREA64(a->ro, R_FAST) |= FAST_OFF;
 }
 
 /* The processor's root for the shadow at @pa, of the pair @i. */
@@ -343,7 +343,7 @@ static void get_debug(struct lite_vcpu *v)
 /* Everything of this vCPU that the switcher needs in this processor's area. */
 static void fill_area(struct world_area *a, struct lite_vcpu *v, struct world_vcpu *w)
 {
-	u64 fast = AREA64(a->ro, R_FAST) & FAST_ON;
+	u64 fast = AREA64(a->ro, R_FAST) & FAST_OFF;
 
 	if (a->v != v || w->last_cpu != a->cpu) {
 		v->changed |= LITE_CH_ALL & ~LITE_CH_TIMER;

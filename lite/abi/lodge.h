@@ -163,8 +163,8 @@ struct lodge_stats {
 	__u64 fills;   /* shadow entries made */
 	__u64 shadows; /* shadow pages now */
 	__u64 shadow_new, shadow_evicted;
-	__u64 syncs; /* leaf tables compared with the guest's */
-	__u64 base_switches;
+	__u64 syncs;	      /* leaf tables compared with the guest's */
+	__u64 base_switches;  /* changes of the kernel's root, in all tiers */
 	__u64 hypercalls[64]; /* by number, all tiers but the switcher */
 	__u64 shoots;	      /* times others had to leave the guest for it: TLB shoot-downs */
 	__u64 steal;	      /* ns that the thread has waited for a processor */

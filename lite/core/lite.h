@@ -147,7 +147,7 @@ enum lite_callback { /* Xen's CALLBACKTYPE_* */
 /* lite_vcpu.changed: what the world switch has to carry into its own pages before the next entry */
 #define LITE_CH_TRAPS (1 << 0) /* traps[], callback[] */
 #define LITE_CH_TLS   (1 << 1) /* tls[] */
-#define LITE_CH_ROOT  (1 << 2) /* root_pa, uroot_pa, kroot, base[] */
+#define LITE_CH_ROOT  (1 << 2) /* root_pa, uroot_pa, kroot, uroot, base[] */
 #define LITE_CH_VI    (1 << 3) /* vi, vi_pa */
 #define LITE_CH_TIMER (1 << 4) /* deadline */
 #define LITE_CH_DEBUG (1 << 5) /* dr[], dr7 */
@@ -182,9 +182,9 @@ struct lite_vcpu {
 	u64 kroot, uroot;	 /* gfns of the guest's L4 tables; uroot 0: none */
 	u64 root_pa, uroot_pa;	 /* the shadow roots to load; of uroot with two roots only */
 	u64 root_gfn, uroot_gfn; /* whose shadows those are; ~0: to be looked up */
-	/* Under vm->lock; [0] is not used. base_now: which of them are the roots; 0: none */
-	struct lite_base base[LITE_BASES];
-	u32 base_now, base_next;
+	struct lite_base base[LITE_BASES]; /* under vm->lock; [0] is not used */
+	u32 base_now;			   /* which of them are the roots; 0: none */
+	u32 base_next;
 
 	struct lite_trap trap[256];
 	struct lite_trap callback[LITE_CB_MAX];

@@ -86,7 +86,7 @@ void mmu_init(struct lite_vm *vm, struct lite_spage *spage, u32 max, bool cache)
 /** mmu_fini - give every shadow page to @put; no vCPU runs any more */
 void mmu_fini(struct lite_vm *vm, void (*put)(void *arg, u64 pa), void *arg);
 
-/** mmu_evict - give up to @n shadow pages up, not those of current roots; returns how many */
+/** mmu_evict - give up to @n shadow pages up, not current roots or listed ones; returns how many */
 u32 mmu_evict(struct lite_vm *vm, u32 n);
 
 /**

@@ -251,7 +251,8 @@ static void audit_bases(struct audit *a, const struct lite_vcpu *v)
 		if (!vm->alone || !k || vm->mmu.spage[k].pa != b->root_pa ||
 		    (u ? vm->mmu.spage[u].pa : 0) != b->uroot_pa)
 			audit_bad(a, "a pair of roots is not its guest's shadows: ", i, 0);
-		else if (!(lite_frame(vm, b->kroot, NULL)->flags & FRAME_PINNED(4)))
+		else if (!(lite_frame(vm, b->kroot, NULL)->flags & FRAME_PINNED(4)) ||
+			 (b->uroot && !(lite_frame(vm, b->uroot, NULL)->flags & FRAME_PINNED(4))))
 			audit_bad(a, "a pair of roots is not pinned: ", i, 0);
 	}
 	if (v->base_now && (v->base[v->base_now].root_pa != v->root_pa ||

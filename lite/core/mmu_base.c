@@ -7,8 +7,8 @@
  *
  * Only in a guest with one vCPU and no other to come. Its thread alone changes the list, under
  * vm->lock and with the guest left; eviction, on any thread, reads it (base_keeps()): the shadow
- * root of a pair stays, since the processor may be walking it. Both tables of a pair are pinned, so
- * the guest tells of their changes, in use or not.
+ * root of a pair stays, since the switcher's own list has its address. Both tables of a pair are
+ * pinned, so the guest tells of their changes, in use or not.
  */
 #include "mmu_int.h"
 
@@ -72,9 +72,11 @@ void base_add(struct lite_vcpu *v)
 	    (now.uroot && !base_pinned(vm, now.uroot)))
 		return;
 	for (i = 1; i < LITE_BASES; i++) {
-		if (v->base[i].kroot == now.kroot && v->base[i].uroot == now.uroot)
+		const struct lite_base *b = &v->base[i];
+
+		if (b->root_pa && b->kroot == now.kroot && b->uroot == now.uroot)
 			at = i;
-		else if (!at && !v->base[i].root_pa)
+		else if (!at && !b->root_pa)
 			at = i;
 	}
 	if (!at) {
@@ -95,6 +97,9 @@ void mmu_base_taken(struct lite_vcpu *v, u64 i)
 {
 	const struct lite_base *b = &v->base[lite_index(i, LITE_BASES)];
 
+	/* Also from one pair to another and back: each change is a flush. */
+	if (i)
+		mmu_gtlb_flush(v->vm);
 	/* The number was the guest's to write; nothing is lost if it is wrong. */
 	if (b->root_pa == 0 || !v->base_now || b == &v->base[v->base_now])
 		return;
@@ -107,5 +112,4 @@ void mmu_base_taken(struct lite_vcpu *v, u64 i)
 	v->uroot_gfn = ring_two_roots(v->vm) ? b->uroot : 0;
 	v->base_now = b - v->base;
 	v->changed |= LITE_CH_ROOT;
-	mmu_gtlb_flush(v->vm);
 }

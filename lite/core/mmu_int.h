@@ -191,7 +191,7 @@ void spage_release(struct lite_vm *vm, u32 index);
 /** spage_drop_gfn - release all of @gfn's; roots in use are emptied instead */
 void spage_drop_gfn(struct lite_vm *vm, u64 gfn);
 
-/** spage_is_root - of a vCPU, now */
+/** spage_is_root - of a vCPU, now, or of a pair in its list */
 bool spage_is_root(const struct lite_vm *vm, const struct lite_spage *sp);
 
 /** mmu_reserve - pages and table entries for one operation, by eviction if need be; or -EAGAIN */

@@ -174,8 +174,10 @@ int mmu_new_base(struct lite_vcpu *v, u64 gfn, bool user)
 	if (!(user && !gfn) && (!lite_frame(vm, gfn, &slot) || slot->readonly))
 		return -EINVAL;
 	if (user && !ring_two_roots(vm)) {
-		if (v->uroot != gfn)
+		if (v->uroot != gfn) {
 			v->base_now = 0;
+			v->changed |= LITE_CH_ROOT;
+		}
 		v->uroot = gfn;
 		return 0;
 	}

@@ -59,7 +59,7 @@ int world_vm_start(struct lite_vm *vm, struct world_vm *w)
 }
 
 /* @flags: of what leads to the hole. All in it is a supervisor's, but for the kernel's M2P. */
-static int root_init(struct world_root *r, u64 flags)
+static int root_init(struct world_root *r, u64 flags, unsigned int pairs)
 {
 	unsigned int i;
 
@@ -72,7 +72,7 @@ static int root_init(struct world_root *r, u64 flags)
 	if (!r->p4)
 		return -ENOMEM;
 	r->p4[0] = __pa(r->p3) | flags;
-	for (i = 0; i < LITE_BASES; i++) {
+	for (i = 0; i < pairs; i++) {
 		r->p5[i] = area_table_alloc();
 		if (!r->p5[i])
 			return -ENOMEM;
@@ -95,6 +95,7 @@ int world_vcpu_init(struct lite_vcpu *v, struct world_vcpu *w, struct world_vm *
 {
 	bool two = ring_two_roots(v->vm);
 	u64 kernel_flags = two ? AREA_TABLE_USER : AREA_DATA_EXEC;
+	unsigned int pairs = v->vm->alone ? LITE_BASES : 1;
 
 	w->cpu = w->last_cpu = w->msr_cpu = -1;
 	w->vm = vm;
@@ -103,7 +104,8 @@ int world_vcpu_init(struct lite_vcpu *v, struct world_vcpu *w, struct world_vm *
 	if (!w->vi_p2 || !w->vi_pt)
 		return -ENOMEM; /* world_vcpu_fini() frees what there is */
 	w->vi_p2[0] = __pa(w->vi_pt) | AREA_DATA_EXEC;
-	if (root_init(&w->kernel, kernel_flags) || (two && root_init(&w->user, AREA_DATA_EXEC)))
+	if (root_init(&w->kernel, kernel_flags, pairs) ||
+	    (two && root_init(&w->user, AREA_DATA_EXEC, pairs)))
 		return -ENOMEM;
 	/* Not for the programs' root: with Meltdown they could read what is there. */
 	w->kernel.p3[AREA_VI_P3] = __pa(w->vi_p2) | AREA_DATA_EXEC;

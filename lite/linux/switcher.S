@@ -73,14 +73,23 @@ sw_text:
 703:
 .endm
 
-/* With two roots: the guest's kernel's pages are there, and the switcher may touch them. */
-.macro KERNEL_ROOT tmp
+/* \reg: the present pair of roots. Its lowest byte \low is free in R_BASE: it stays in there. */
+.macro PRESENT_BASE reg, low
+	lea	RO(R_BASE), \reg
+	mov	RW(D_BASE), \low
+	and	$(SW_BASES - 1) * B_SIZE, \low
+.endm
+
+/*
+ * With two roots: the guest's kernel's pages are there, and the switcher may touch them. Clobbers
+ * RBX.
+ */
+.macro KERNEL_ROOT
 	testl	$FAST_TWO, RO(R_FAST)
 	jz	704f
-	lea	RO(R_BASE), \tmp
-	add	RW(D_BASE), \tmp		/* which no ring 3 can write */
-	mov	B_KCR3(\tmp), \tmp
-	mov	\tmp, %cr3
+	PRESENT_BASE %rbx, %bl
+	mov	B_KCR3(%rbx), %rbx
+	mov	%rbx, %cr3
 704:
 .endm
 .macro KERNEL_ACCESS
@@ -91,9 +100,9 @@ sw_text:
 .endm
 
 /*
- * To \fail unless address \at is canonical with 4 levels, and outside of the hole with 4 and with 5.
- * The same then holds for less than a page from there on, or it is where nothing is: the hole has
- * no guest's address before it, and behind the lower half there is none. Clobbers \tmp.
+ * To \fail unless address \at is canonical with 4 levels, and outside of the hole with 4 and 5. The
+ * same then holds for less than a page from there on, or it is where nothing is: before the hole
+ * no guest has an address, and nothing is behind the lower half. Clobbers \tmp.
  */
 .macro CHECK_PLACE at, tmp, fail
 	lea	\at, \tmp
@@ -301,7 +310,7 @@ sw_user_syscall:
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
 	CHECK_PLACE -64(%rax), %rbx, sw_bounce_bad
-	KERNEL_ROOT %rbx
+	KERNEL_ROOT
 	mov	RW(D_RSP), %rbx
 sw_bounce_from:
 	movq	$SW_USER_SS, -8(%rax)
@@ -358,8 +367,7 @@ sw_iret_from:
 	jz	sw_iret_bad
 	testl	$FAST_TWO, RO(R_FAST)
 	jz	2f
-	lea	RO(R_BASE), %rcx
-	add	RW(D_BASE), %rcx
+	PRESENT_BASE %rcx, %cl
 	cmpq	$0, B_UCR3(%rcx)
 	je	sw_iret_bad
 2:
@@ -381,8 +389,7 @@ sw_iret_from:
 	movq	$0, RW(D_T1)			/* the kernel's, see sw_to_guest */
 	movq	$0, RW(D_T2)
 	movq	$0, RW(D_T3)
-	lea	RO(R_BASE), %rax
-	add	RW(D_BASE), %rax
+	PRESENT_BASE %rax, %al
 	mov	B_UCR3(%rax), %rax
 	mov	%rax, %cr3
 2:	mov	RW(D_T0), %rax
@@ -532,7 +539,7 @@ sw_reflect:
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
 	CHECK_PLACE -64(%rax), %rbx, 1f
-	KERNEL_ROOT %rbx
+	KERNEL_ROOT
 	KERNEL_ACCESS
 sw_reflect_from:
 	mov	48(%rsp), %rbx

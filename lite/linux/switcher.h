@@ -67,7 +67,7 @@
 #define R_KCS	    0x1c0 /* selectors of the guest's kernel */
 #define R_KSS	    0x1c8
 #define R_TRAP	    0x200 /* 32 handlers; 0: leave */
-#define R_BASE	    0x300 /* SW_BASES pairs of roots; the first is that of the last entry */
+#define R_BASE	    0x300 /* SW_BASES pairs of roots, 256 bytes; the first: of the last entry */
 
 /* One of them: the guest's own (frames), what CR3 gets; of programs: 0 if there is none. */
 #define B_KROOT 0

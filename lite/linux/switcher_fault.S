@@ -43,7 +43,7 @@ sw_pf:
 	mov	RW(D_KSP), %rax
 	and	$-16, %rax
 	CHECK_PLACE -64(%rax), %rbx, sw_pf_not
-	KERNEL_ROOT %rbx
+	KERNEL_ROOT
 	KERNEL_ACCESS
 sw_pfu_from:
 	mov	48(%rsp), %rbx

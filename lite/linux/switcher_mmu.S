@@ -220,10 +220,8 @@ sw_hc_va:
 	CHECK_PLACE (%rdi), %rbx, sw_va_not
 	CHECK_ENTRY %rsi, %sil, %rax, sw_va_not
 	mov	RO(R_RAM), %r10
-	mov	RW(D_BASE), %eax
-	and	$(SW_BASES - 1) * B_SIZE, %eax
-	lea	RO(R_BASE), %rbx
-	mov	B_KROOT(%rbx, %rax), %rax
+	PRESENT_BASE %rbx, %bl
+	mov	B_KROOT(%rbx), %rax
 	shl	$12, %rax
 sw_va_from:
 	.irp	shift, 36, 27, 18

@@ -141,11 +141,13 @@ static void put_traps(struct world_area *a, const struct lite_vcpu *v)
 /* The processor's root for the shadow at @pa, of the pair @i. */
 static u64 root_cr3(struct world_root *r, unsigned int i, u64 pa)
 {
-	if (!pa || !r->p5[i])
+	u64 *p5 = r->p5[i] ?: r->p5[0]; /* a guest that lists none has one */
+
+	if (!pa || !p5)
 		return pa;
 	/* Both halves of the guest's 48-bit space; this table is nobody else's. */
-	r->p5[i][0] = r->p5[i][511] = pa | AREA_TABLE_USER;
-	return __pa(r->p5[i]);
+	p5[0] = p5[511] = pa | AREA_TABLE_USER;
+	return __pa(p5);
 }
 
 /* Where there is no pair, the one of this entry is once more: any of them will do. */
@@ -154,7 +156,8 @@ static void put_roots(struct world_area *a, const struct lite_vcpu *v, struct wo
 	const struct lite_base now = { v->kroot, v->uroot, v->root_pa, v->uroot_pa };
 	unsigned int i;
 
-	BUILD_BUG_ON(SW_BASES != LITE_BASES || SW_BASES & (SW_BASES - 1));
+	/* The lowest byte of an address in R_BASE says which. */
+	BUILD_BUG_ON(SW_BASES != LITE_BASES || SW_BASES * B_SIZE != 256 || R_BASE & 255);
 	for (i = 0; i < SW_BASES; i++) {
 		const struct lite_base *b = i && v->base[i].root_pa ? &v->base[i] : &now;
 		u8 *to = a->ro + R_BASE + i * B_SIZE;

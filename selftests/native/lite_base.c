@@ -81,7 +81,7 @@ static unsigned int pairs(void)
 static void taken(void)
 {
 	u64 first, second;
-	u32 one;
+	u32 one, gen;
 
 	start();
 	change(1, 0);
@@ -105,6 +105,13 @@ static void taken(void)
 	ksft_eq(e->v.root_pa, first);
 	ksft_eq(seen(), data(1));
 	audit();
+
+	/* Away and back, with no exit between: that is a flush, too. */
+	gen = e->vm.mmu.gtlb_gen;
+	mmu_base_taken(&e->v, one);
+	ksft_eq(e->vm.mmu.gtlb_gen, gen + 1);
+	mmu_base_taken(&e->v, 0);
+	ksft_eq(e->vm.mmu.gtlb_gen, gen + 1);
 
 	/* Another pair of the same kernel's root is a pair of its own. */
 	change(2, 4);

@@ -4,6 +4,7 @@
  * run under lodge_vcpu.lock, in threads of the VM's creator only. A vCPU is freed with its VM.
  */
 #include <linux/anon_inodes.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -126,6 +127,7 @@ static const struct file_operations vcpu_fops = {
 int lodge_vcpu_create(struct lodge_vm *lv, u32 id)
 {
 	struct lodge_vcpu *vc;
+	struct file *file;
 	int ret;
 
 	if (lv->vcpu[id])
@@ -151,13 +153,20 @@ int lodge_vcpu_create(struct lodge_vm *lv, u32 id)
 	if (ret)
 		goto err_world;
 
+	ret = get_unused_fd_flags(O_CLOEXEC);
+	if (ret < 0)
+		goto err_world;
 	lodge_vm_get(lv);
-	ret = anon_inode_getfd("lodge-vcpu", &vcpu_fops, vc, O_RDWR | O_CLOEXEC);
-	if (ret < 0) {
+	file = anon_inode_getfile("lodge-vcpu", &vcpu_fops, vc, O_RDWR);
+	if (IS_ERR(file)) {
 		lodge_vm_put(lv); /* not the last one: the caller has it open */
+		put_unused_fd(ret);
+		ret = PTR_ERR(file);
 		goto err_world;
 	}
-	smp_store_release(&lv->vcpu[id], vc); /* pairs with shrink_vm()'s */
+	/* Before anybody can run it; pairs with shrink_vm()'s. */
+	smp_store_release(&lv->vcpu[id], vc);
+	fd_install(ret, file);
 	return ret;
 
 err_world:

@@ -202,12 +202,13 @@ part_stress() {
 	console_case "poweroff ends it with status 0" poweroff_by_command
 }
 
-# What a test says, without what differs from run to run: its verdicts, numbers taken out.
+# What a test says, without what differs from run to run: its verdicts, numbers taken out, and of
+# userfaultfd's rounds which faults there were.
 verdict='^(not )?ok |\[(OK|FAIL|SKIP|PASS|WARN|NOTE|ERROR|RUN|INFO)|^(PASS|FAIL|SKIP)|Killed|fault'
 verdicts() {
 	tr -d '\r\033' <"$1" | sed 's/\[[0-9;]*m//g; s/^[[:space:]]*//' |
 		grep -aE "$verdict" |
-		sed -E 's/(0x)+[0-9a-fA-F]+/N/g; s/\b[0-9a-f]{4,}\b/N/g; s/[0-9]+/N/g; s/ +/ /g' |
+		sed -E 's/, userfaults: .*//; s/(0x)+[0-9a-fA-F]+/N/g; s/\b[0-9a-f]{4,}\b/N/g; s/[0-9]+/N/g; s/ +/ /g' |
 		uniq
 }
 

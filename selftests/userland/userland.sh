@@ -208,7 +208,8 @@ verdict='^(not )?ok |\[(OK|FAIL|SKIP|PASS|WARN|NOTE|ERROR|RUN|INFO)|^(PASS|FAIL|
 verdicts() {
 	tr -d '\r\033' <"$1" | sed 's/\[[0-9;]*m//g; s/^[[:space:]]*//' |
 		grep -aE "$verdict" |
-		sed -E 's/, userfaults: .*//; s/(0x)+[0-9a-fA-F]+/N/g; s/\b[0-9a-f]{4,}\b/N/g; s/[0-9]+/N/g; s/ +/ /g' |
+		sed -E 's/, userfaults: .*//' |
+		sed -E 's/(0x)+[0-9a-fA-F]+/N/g; s/\b[0-9a-f]{4,}\b/N/g; s/[0-9]+/N/g; s/ +/ /g' |
 		uniq
 }
 

@@ -2,8 +2,7 @@
 /*
  * Shadow page tables of a lite guest, by cases; lite_mmu_random has the random ones.
  */
-#include "kselftest.h"
-#include "lite/user/env_user.h"
+#include "liteaudit.h"
 
 #define P   0x1ull
 #define W   0x2ull
@@ -31,11 +30,7 @@ static struct eu *e;
 
 static void audit(bool guest)
 {
-	char why[128] = "";
-	u32 n = mmu_audit(&e->vm, guest, why, sizeof(why));
-
-	if (n)
-		ksft_fail("%u violations, the first: %s", n, why);
+	eu_audit(e, guest);
 }
 
 static u64 *table(u64 gfn)

@@ -6,6 +6,7 @@
 #include "kselftest.h"
 #include "lite/abi/ring_policy.h"
 #include "lite/user/env_user.h"
+#include "liteaudit.h"
 #include "mmu_int.h"
 
 #define E_P   1
@@ -26,11 +27,7 @@ static struct eu *e;
 
 static void audit(void)
 {
-	char why[128] = "";
-	u32 n = mmu_audit(&e->vm, true, why, sizeof(why));
-
-	if (n)
-		ksft_fail("%u violations, the first: %s", n, why);
+	eu_audit(e, true);
 }
 
 static void start(void)

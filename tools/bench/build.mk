@@ -24,7 +24,28 @@ $(O)/kernel-full/version: tools/kernel
 	@tools/kernel --full $(O)/kernel-full
 	@touch $@
 
-bench-ready: all $(BENCH_BINS) $(O)/bench/guest.cpio $(O)/selftests/guest/smp
+# What KVM needs in a lab that counts instructions. kbuild puts objects beside sources: it gets
+# links to them.
+ONCE_DIR := $(O)/lab-mod
+ONCE_SRCS := tools/lab/kvm_once/kvm_once.c tools/lab/kvm_once/Kbuild
+ONCE_LINKS := $(ONCE_SRCS:%=$(ONCE_DIR)/%)
+ONCE_KO := $(O)/modules/kvm_once.ko
+
+$(ONCE_LINKS): $(ONCE_DIR)/%: | %
+	@mkdir -p $(@D)
+	@ln -sf $(abspath $*) $@
+
+$(ONCE_KO): $(ONCE_SRCS) $(O)/kernel/headers/path | $(ONCE_LINKS)
+	@$(call say,KO,$@)
+	@mkdir -p $(@D)
+	$(Q)log=$(ONCE_DIR)/log; find $(ONCE_DIR) -xtype l -delete; \
+	MAKEFLAGS= $(MAKE) -C "$$(cat $(O)/kernel/headers/path)" \
+		M="$(abspath $(ONCE_DIR))/tools/lab/kvm_once" W=1 modules \
+		>$$log 2>&1 || { cat $$log; exit 1; }; \
+	grep -A8 'warning:\|WARNING:' $$log || :
+	@cp $(ONCE_DIR)/tools/lab/kvm_once/kvm_once.ko $@
+
+bench-ready: all $(ONCE_KO) $(BENCH_BINS) $(O)/bench/guest.cpio $(O)/selftests/guest/smp
 
 # All parts, in runs of the lab of their own; one that fails does not keep the others back.
 bench:

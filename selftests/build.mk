@@ -66,6 +66,7 @@ LITE_LINKS_lite_event := $(LITE_HC)
 LITE_MMU := $(patsubst %,core/%,mmu_page mmu_walk mmu_fault mmu_queue mmu_update mmu_sync mmu_base \
 	    mmu_shoot mmu_audit) user/env_user
 LITE_LINKS_lite_mmu := $(LITE_MMU)
+LITE_LINKS_lite_mmu_fill := $(LITE_MMU)
 LITE_LINKS_lite_mmu_random := $(LITE_MMU)
 LITE_LINKS_lite_mmu_smp := $(LITE_MMU)
 LITE_LINKS_lite_ring3 := $(LITE_MMU)

@@ -73,24 +73,67 @@ static u32 build_path(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 	return parent;
 }
 
-static void prefill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *ep)
+/* Only entries that are empty, or say that the guest has nothing. */
+static void line_fill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *guest)
 {
 	struct lite_vm *vm = v->vm;
-	const u64 *guest = ep - idx;
-	u64 *t = spage_table(vm, &vm->mmu.spage[leaf]);
-	unsigned int first = idx & ~(PREFILL - 1), i;
+	const struct lite_spage *sp = &vm->mmu.spage[leaf];
+	const u64 *t = spage_table(vm, sp);
+	const u64 none = vm->mmu.none;
+	unsigned int end = idx + MMU_LINE;
 
-	for (i = first; i < first + PREFILL; i++) {
+	if (line_absent(&guest[idx]) && !line_or(&t[idx], none))
+		return;
+	for (; idx < end; idx++) {
 		u64 spte;
 
-		if (t[i] && t[i] != vm->mmu.none)
+		if (t[idx] && t[idx] != none)
 			continue;
-		spte = leaf_shadow(vm, vm->mmu.spage[leaf].role, mmu_load(&guest[i]));
-		if (spte == t[i])
+		spte = leaf_shadow(vm, sp->role, mmu_load(&guest[idx]));
+		if (spte == t[idx])
 			continue;
-		spage_set_leaf(vm, leaf, i, spte);
-		v->stats.fills += spte && spte != vm->mmu.none;
+		spage_set_leaf(vm, leaf, idx, spte);
+		v->stats.fills += spte && spte != none;
 	}
+}
+
+/* All of a page that has no entry but @idx, as one that is new. */
+static void page_fill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *guest)
+{
+	struct lite_spage *sp = &v->vm->mmu.spage[leaf];
+	u64 *t = spage_table(v->vm, sp);
+	const u64 none = v->vm->mmu.none;
+	unsigned int line, i, filled = 0;
+
+	for (line = 0; line < 512; line += MMU_LINE) {
+		if (line == (idx & ~(MMU_LINE - 1)) || !line_absent(&guest[line])) {
+			line_fill(v, leaf, line, guest);
+			continue;
+		}
+#pragma GCC unroll 8
+		for (i = 0; i < MMU_LINE; i++)
+			mmu_store(&t[line + i], none);
+		filled += MMU_LINE;
+	}
+	if (none)
+		sp->present += filled;
+}
+
+static void prefill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *ep)
+{
+	const struct lite_spage *sp = &v->vm->mmu.spage[leaf];
+	unsigned int first = idx & ~(PREFILL - 1), i;
+	const u64 *guest = ep - idx;
+
+	if (sp->present == !!spage_table(v->vm, sp)[idx]) {
+		page_fill(v, leaf, idx, guest);
+		return;
+	}
+	/* Of a full page what is new has been told, but for a table that is out of sync. */
+	if (sp->present == 512 && !(lite_frame(v->vm, sp->gfn, NULL)->flags & FRAME_UNSYNC))
+		return;
+	for (i = first; i < first + PREFILL; i += MMU_LINE)
+		line_fill(v, leaf, i, guest);
 }
 
 /* The guest has nothing at @w's leaf, nor at its neighbours, often: those faults need no exit. */

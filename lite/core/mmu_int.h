@@ -86,6 +86,25 @@ static inline void mmu_store(u64 *p, u64 e)
 	__atomic_store_n(p, e, __ATOMIC_RELEASE);
 }
 
+/* Tables are mostly empty, so what looks at a whole one goes by cache lines. */
+#define MMU_LINE 8u
+
+static inline u64 line_or(const u64 *t, u64 flip)
+{
+	u64 any = 0;
+	unsigned int i;
+
+#pragma GCC unroll 8
+	for (i = 0; i < MMU_LINE; i++)
+		any |= mmu_load(&t[i]) ^ flip;
+	return any;
+}
+
+static inline bool line_absent(const u64 *guest)
+{
+	return !(line_or(guest, 0) & PTE_P);
+}
+
 static inline u64 *spage_table(const struct lite_vm *vm, const struct lite_spage *sp)
 {
 	return lite_ptr(vm, sp->pa);
@@ -182,7 +201,7 @@ void spage_unlink(struct lite_vm *vm, u32 parent, unsigned int idx);
 /** spage_set_leaf - entry @idx of a level 1 shadow page; @spte 0 empties it */
 void spage_set_leaf(struct lite_vm *vm, u32 index, unsigned int idx, u64 spte);
 
-/** spage_empty - entries [@first, @last) */
+/** spage_empty - upper entries [@first, @last), multiples of MMU_LINE */
 void spage_empty(struct lite_vm *vm, u32 index, unsigned int first, unsigned int last);
 
 /** spage_release - out of its parents, children dropped, pages given back */

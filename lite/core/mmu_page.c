@@ -205,16 +205,14 @@ void spage_set_leaf(struct lite_vm *vm, u32 index, unsigned int idx, u64 spte)
 void spage_empty(struct lite_vm *vm, u32 index, unsigned int first, unsigned int last)
 {
 	struct lite_spage *sp = &vm->mmu.spage[index];
-	u64 *t = spage_table(vm, sp);
-	unsigned int i;
+	const u64 *t = spage_table(vm, sp);
+	unsigned int i, idx;
 
-	for (i = first; i < last && sp->present; i++) {
-		if (!t[i])
+	for (i = first; i < last && sp->present; i += MMU_LINE) {
+		if (!line_or(&t[i], 0))
 			continue;
-		if (sp->level == 1)
-			spage_set_leaf(vm, index, i, 0);
-		else
-			spage_unlink(vm, index, i);
+		for (idx = i; idx < i + MMU_LINE; idx++)
+			spage_unlink(vm, index, idx);
 	}
 }
 
@@ -238,7 +236,9 @@ void spage_release(struct lite_vm *vm, u32 index)
 		mmu_store(&spage_table(vm, p)[id & 511], 0);
 		p->present--;
 	}
-	spage_empty(vm, index, 0, 512);
+	/* A leaf's entries end with the page: page_put() when nobody can walk it. */
+	if (sp->level > 1)
+		spage_empty(vm, index, 0, 512);
 	for (i = 0; sp->level == 1 && i < m->unsyncs; i++) {
 		if (m->unsync[i].link >> 9 != index)
 			continue;

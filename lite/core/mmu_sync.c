@@ -53,6 +53,24 @@ void mmu_show(struct lite_vcpu *v, struct lite_frame *f, u64 gfn, unsigned int i
 	}
 }
 
+static void line_compare(struct lite_vm *vm, u32 index, unsigned int idx, const u64 *guest)
+{
+	const struct lite_spage *sp = &vm->mmu.spage[index];
+	const u64 *t = spage_table(vm, sp);
+	unsigned int end = idx + MMU_LINE;
+	u64 spte;
+
+	if (line_absent(&guest[idx]) && !line_or(&t[idx], vm->mmu.none))
+		return;
+	for (; idx < end; idx++) {
+		if (!t[idx])
+			continue;
+		spte = leaf_shadow(vm, sp->role, mmu_load(&guest[idx]));
+		if (spte != t[idx])
+			spage_set_leaf(vm, index, idx, spte);
+	}
+}
+
 /* @gfn's shadow pages of @level, against what it holds now; it is resident. */
 static void level_compare(struct lite_vcpu *v, u64 gfn, unsigned int level)
 {
@@ -68,18 +86,15 @@ static void level_compare(struct lite_vcpu *v, u64 gfn, unsigned int level)
 		if (!i)
 			continue;
 		v->stats.syncs++;
-		t = spage_table(vm, &vm->mmu.spage[i]);
-		for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++) {
-			u64 e;
-
-			if (!t[idx])
-				continue;
-			e = mmu_load(&guest[idx]);
-			if (level > 1)
-				upper_refresh(vm, i, idx, e);
-			else
-				spage_set_leaf(vm, i, idx, leaf_shadow(vm, role, e));
+		if (level == 1) {
+			for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx += MMU_LINE)
+				line_compare(vm, i, idx, guest);
+			continue;
 		}
+		t = spage_table(vm, &vm->mmu.spage[i]);
+		for (idx = 0; idx < 512 && vm->mmu.spage[i].present; idx++)
+			if (t[idx])
+				upper_refresh(vm, i, idx, mmu_load(&guest[idx]));
 	}
 }
 

@@ -252,6 +252,10 @@ CASE(recursive, "a root that maps itself, at all levels")
 	/* The hypervisor's slots, as a leaf table: what the guest has put there, no more. */
 	store(va + 256 * 8, F * PAGE | 0x67);
 	look(5ull << 39 | 5ull << 30 | 5ull << 21 | 256ull << 12);
+	if (end.r13 != NONE) {
+		misses();
+		look(5ull << 39 | 5ull << 30 | 5ull << 21 | 256ull << 12);
+	}
 	gives(MARK(F));
 	look(hole);
 	gives(0); /* the first entry of the M2P still */

@@ -227,6 +227,34 @@ void mmu_roots_set(struct lite_vcpu *v, u64 kroot, u64 uroot)
 	lite_unlock(&vm->lock);
 }
 
+/*
+ * The kernel's half is the same in all roots: what has a shadow there is linked to a new one at
+ * once, as each would be an exit. While tables are out of sync, what is below may have been passed
+ * over by flushes of single pages: then it is left to build_path().
+ */
+static void root_fill(struct lite_vm *vm, u32 index)
+{
+	const struct lite_spage *sp = &vm->mmu.spage[index];
+	u64 pa = mmu_load(&lite_frame(vm, sp->gfn, NULL)->pa);
+	const u64 *guest;
+	unsigned int idx;
+
+	if (!pa || vm->mmu.unsyncs)
+		return;
+	guest = lite_ptr(vm, pa);
+	for (idx = ROOT_HOLE_LAST + 1; idx < 512; idx++) {
+		u64 e = mmu_load(&guest[idx]);
+		u32 child = 0;
+
+		if ((e & (PTE_P | PTE_A | PTE_PSE)) == (PTE_P | PTE_A))
+			child = spage_find(vm, (e & PTE_FRAME) >> 12, 3, sp->role & ROLE_USER);
+		if (!child)
+			continue;
+		spage_link(vm, index, idx, child, upper_flags(vm, sp->role, e));
+		vm->mmu.spage[child].used = true;
+	}
+}
+
 /* The shadow of root @gfn, made if need be. */
 static int root_find(struct lite_vcpu *v, u64 gfn, unsigned int role, u64 *pa)
 {
@@ -239,6 +267,7 @@ static int root_find(struct lite_vcpu *v, u64 gfn, unsigned int role, u64 *pa)
 		if (err)
 			return err;
 		i = spage_get(v, gfn, 4, role);
+		root_fill(vm, i);
 	}
 	*pa = vm->mmu.spage[i].pa;
 	return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the shadow of a lite guest gets before it is asked for.
+ * What the shadow of a lite guest gets before it is asked for: neighbours, new roots.
  */
 #include "lite_tables.h"
 
@@ -78,6 +78,57 @@ static void prefills_unsync(void)
 	audit(false);
 }
 
+/* The kernel's half of a new root: what has a shadow page is there at once, and nothing else. */
+static void roots_filled(void)
+{
+	const u64 half = 0xffff800000000000ull;
+	u64 kva = half + ((300ull - 256) << 39), other = half + ((511ull - 256) << 39);
+
+	start();
+	eu_pte(e, L4, 300, PTE(L3, P | W | A));
+	eu_pte(e, L4, 301, PTE(L3, P | W | A | NX));
+	eu_pte(e, L4, 302, PTE(L3, P | W)); /* nobody has been there by it */
+	eu_pte(e, L4, 303, PTE(OTHER, P | W | A)); /* has none */
+	eu_pte(e, L4, 511, PTE(FRAMES, P | W | A));
+	memcpy(table(DATA) + 256, table(L4) + 256, 256 * 8);
+	ksft_eq(eu_access(e, kva, E_W, true), 0);
+	ksft_eq(mmu_pin(&e->v, DATA, 4), 0);
+	ksft_eq(mmu_new_base(&e->v, DATA, false), 0);
+	ksft_eq(mmu_root(&e->v), 0);
+	ksft_check(eu_spte(e, kva) & P);
+	ksft_eq(eu_level(e, kva, 4) & FLAGS, P | W | A);
+	ksft_eq(eu_level(e, kva + (1ull << 39), 4) & FLAGS, P | W | A | NX);
+	ksft_eq(eu_level(e, kva + (2ull << 39), 4), 0);
+	ksft_eq(eu_level(e, kva + (3ull << 39), 4), 0);
+	ksft_eq(eu_level(e, other, 4), 0);
+	ksft_eq(eu_level(e, VA, 4), 0);
+	audit(true);
+	/* It follows its table like any other. */
+	ksft_eq(mmu_update(&e->v, PTE(DATA, 300 * 8), 0, false), 0);
+	ksft_eq(eu_level(e, kva, 4), 0);
+	audit(true);
+}
+
+/* While a table is out of sync, a new root finds what is below by faults, which look at it. */
+static void roots_unsync(void)
+{
+	u64 kva = 0xffff800000000000ull + ((300ull - 256) << 39);
+
+	start();
+	eu_pte(e, L4, 300, PTE(L3, P | W | A));
+	memcpy(table(DATA) + 256, table(L4) + 256, 256 * 8);
+	eu_pte(e, L1, 8, PTE(L1, P | A));
+	ksft_eq(mmu_pin(&e->v, L1, 1), 0);
+	ksft_eq(eu_access(e, kva, 0, true), 0);
+	ksft_eq(eu_access(e, kva + 0x8000, E_W, true), 0);
+	ksft_check(e->vm.mmu.unsyncs);
+	mmu_roots_set(&e->v, DATA, 0);
+	ksft_eq(mmu_root(&e->v), 0);
+	ksft_eq(eu_level(e, kva, 4), 0);
+	ksft_eq(eu_access(e, kva, 0, true), 0);
+	audit(true);
+}
+
 int main(int argc, char **argv)
 {
 	int ret;
@@ -85,6 +136,8 @@ int main(int argc, char **argv)
 	ksft_case("a new page is filled by its first fault", prefills);
 	ksft_case("neighbours come with a fault", prefills_around);
 	ksft_case("a table out of sync is filled again", prefills_unsync);
+	ksft_case("a new root has the kernel's half", roots_filled);
+	ksft_case("a new root leaves tables out of sync to faults", roots_unsync);
 	ret = ksft_run(argc, argv);
 	if (e)
 		eu_free(e);

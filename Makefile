@@ -38,6 +38,28 @@ help:
 
 all:
 
+# Kernel modules. kbuild puts objects beside sources, so it gets links to those, in a folder of the
+# build: $(eval $(call kbuild_links,FOLDER,SOURCES)); and in a recipe, for the room that has the
+# Kbuild file: $(call kbuild,KERNEL'S BUILD FOLDER,FOLDER,ROOM,MORE ARGUMENTS).
+define kbuild_links
+$(2:%=$(1)/%): $(1)/%: | %
+	@mkdir -p $$(@D)
+	@ln -sf $$(abspath $$*) $$@
+endef
+
+define kbuild
+@$(call say,KO,$@)
+@mkdir -p $(@D)
+$(Q)log=$(2)/log; find $(2) -xtype l -delete; \
+	MAKEFLAGS= $(MAKE) -j2 -C "$(1)" M="$(abspath $(2))/$(3)" W=1 $(4) modules >$$log 2>&1 || \
+		{ cat $$log; exit 1; }; \
+	grep -A8 'warning:\|WARNING:' $$log || :
+@cp $(2)/$(3)/$(@F) $@
+endef
+
+# Where the stock kernel's is.
+STOCK_KDIR = $$(cat $(O)/kernel/headers/path)
+
 include lib/build.mk virtio/build.mk host/build.mk guest/build.mk tools/build.mk selftests/build.mk
 include lite/build.mk Documentation/build.mk
 

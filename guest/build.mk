@@ -25,26 +25,16 @@ $(O)/guest/initramfs.cpio: $(O)/guest/init guest/mkinitramfs guest/demo guest/ud
 all: $(O)/guest/initramfs.cpio
 
 # --- virtio_lodge.ko: the bus of lite mode's guests ---------------------------------------------
-# kbuild puts objects beside sources: it gets links to them.
 GUEST_MOD_DIR := $(O)/guest-mod
 GUEST_MOD_SRCS := $(wildcard guest/virtio_lodge/*.[ch]) guest/virtio_lodge/Kbuild \
 		  lite/abi/pv.h lite/abi/platform.h
 GUEST_MOD_LINKS := $(GUEST_MOD_SRCS:%=$(GUEST_MOD_DIR)/%)
 GUEST_MOD_KO := $(O)/modules/virtio_lodge.ko
 
-$(GUEST_MOD_LINKS): $(GUEST_MOD_DIR)/%: | %
-	@mkdir -p $(@D)
-	@ln -sf $(abspath $*) $@
+$(eval $(call kbuild_links,$(GUEST_MOD_DIR),$(GUEST_MOD_SRCS)))
 
 $(GUEST_MOD_KO): $(GUEST_MOD_SRCS) $(O)/kernel/headers/path | $(GUEST_MOD_LINKS)
-	@$(call say,KO,$@)
-	@mkdir -p $(@D)
-	$(Q)log=$(GUEST_MOD_DIR)/log; find $(GUEST_MOD_DIR) -xtype l -delete; \
-	MAKEFLAGS= $(MAKE) -C "$$(cat $(O)/kernel/headers/path)" \
-		M="$(abspath $(GUEST_MOD_DIR))/guest/virtio_lodge" W=1 modules \
-		>$$log 2>&1 || { cat $$log; exit 1; }; \
-	grep -A8 'warning:\|WARNING:' $$log || :
-	@cp $(GUEST_MOD_DIR)/guest/virtio_lodge/virtio_lodge.ko $@
+	$(call kbuild,$(STOCK_KDIR),$(GUEST_MOD_DIR),guest/virtio_lodge)
 
 modules: $(GUEST_MOD_KO)
 

@@ -24,26 +24,16 @@ $(O)/kernel-full/version: tools/kernel
 	@tools/kernel --full $(O)/kernel-full
 	@touch $@
 
-# What KVM needs in a lab that counts instructions. kbuild puts objects beside sources: it gets
-# links to them.
+# What KVM needs in a lab that counts instructions.
 ONCE_DIR := $(O)/lab-mod
 ONCE_SRCS := tools/lab/kvm_once/kvm_once.c tools/lab/kvm_once/Kbuild
 ONCE_LINKS := $(ONCE_SRCS:%=$(ONCE_DIR)/%)
 ONCE_KO := $(O)/modules/kvm_once.ko
 
-$(ONCE_LINKS): $(ONCE_DIR)/%: | %
-	@mkdir -p $(@D)
-	@ln -sf $(abspath $*) $@
+$(eval $(call kbuild_links,$(ONCE_DIR),$(ONCE_SRCS)))
 
 $(ONCE_KO): $(ONCE_SRCS) $(O)/kernel/headers/path | $(ONCE_LINKS)
-	@$(call say,KO,$@)
-	@mkdir -p $(@D)
-	$(Q)log=$(ONCE_DIR)/log; find $(ONCE_DIR) -xtype l -delete; \
-	MAKEFLAGS= $(MAKE) -C "$$(cat $(O)/kernel/headers/path)" \
-		M="$(abspath $(ONCE_DIR))/tools/lab/kvm_once" W=1 modules \
-		>$$log 2>&1 || { cat $$log; exit 1; }; \
-	grep -A8 'warning:\|WARNING:' $$log || :
-	@cp $(ONCE_DIR)/tools/lab/kvm_once/kvm_once.ko $@
+	$(call kbuild,$(STOCK_KDIR),$(ONCE_DIR),tools/lab/kvm_once)
 
 bench-ready: all $(ONCE_KO) $(BENCH_BINS) $(O)/bench/guest.cpio $(O)/selftests/guest/smp
 

@@ -42,6 +42,8 @@ tell_load() {
 
 # tell_busy BEFORE AFTER: a line if figures in real time are to be taken with care
 tell_busy() {
-	echo "$1 $2 $(nproc)" | awk '{ exit !($1 + 1 > $3 || $2 > $3 + 0.5) }' &&
-		echo "It was busy with other things: go by the spreads, or run it again when it is not."
+	if echo "$1 $2 $(nproc)" | awk '{ exit !($1 + 1 > $3 || $2 > $3 + 0.5) }'; then
+		echo "It was busy with other things: go by the spreads, or run it again when it" \
+			"is not."
+	fi
 }

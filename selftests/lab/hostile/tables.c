@@ -235,6 +235,7 @@ USER(u_table, "user mode writes to a page table", "movq $0, 0x444000")
 CASE(recursive, "a root that maps itself, at all levels")
 {
 	__u64 va = 5ull << 39 | 5ull << 30 | 5ull << 21 | 5ull << 12;
+	unsigned int tries = 0;
 
 	start();
 	set(ROOT + 5 * 8, TABLE(ROOT));
@@ -251,11 +252,12 @@ CASE(recursive, "a root that maps itself, at all levels")
 	misses();
 	/* The hypervisor's slots, as a leaf table: what the guest has put there, no more. */
 	store(va + 256 * 8, F * PAGE | 0x67);
-	look(5ull << 39 | 5ull << 30 | 5ull << 21 | 256ull << 12);
-	if (end.r13 != NONE) {
-		misses();
+	/* Its second fault there in a row is looked into; between two looks others may have theirs. */
+	do {
 		look(5ull << 39 | 5ull << 30 | 5ull << 21 | 256ull << 12);
-	}
+		if (end.r13 != NONE)
+			misses();
+	} while (end.r13 != NONE && tries++ < 20);
 	gives(MARK(F));
 	look(hole);
 	gives(0); /* the first entry of the M2P still */

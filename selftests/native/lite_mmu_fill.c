@@ -87,7 +87,7 @@ static void roots_filled(void)
 	start();
 	eu_pte(e, L4, 300, PTE(L3, P | W | A));
 	eu_pte(e, L4, 301, PTE(L3, P | W | A | NX));
-	eu_pte(e, L4, 302, PTE(L3, P | W)); /* nobody has been there by it */
+	eu_pte(e, L4, 302, PTE(L3, P | W));	   /* nobody has been there by it */
 	eu_pte(e, L4, 303, PTE(OTHER, P | W | A)); /* has none */
 	eu_pte(e, L4, 511, PTE(FRAMES, P | W | A));
 	memcpy(table(DATA) + 256, table(L4) + 256, 256 * 8);

@@ -226,6 +226,19 @@ static inline void nic_fill(void *buf, size_t len, unsigned int seed)
 		p[i] = i * 7 + (i >> 8) + seed;
 }
 
+/* net_sum16 - as RFC 1071 has it, byte by byte, in the host's order; @sum: of what comes before */
+static inline uint16_t net_sum16(uint32_t sum, const void *data, uint32_t len)
+{
+	const uint8_t *p = data;
+	uint32_t i;
+
+	for (i = 0; i < len; i++)
+		sum += p[i] << (i & 1 ? 0 : 8);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
 /* nic_inject - a frame arrives */
 static inline void nic_inject(struct nic *n, const struct virtio_net_hdr_v1 *hdr, const void *frame,
 			      size_t len)

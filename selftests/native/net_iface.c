@@ -165,22 +165,10 @@ static void make_frame(uint32_t len, unsigned int seed)
 	frame[13] = TYPE & 0xff;
 }
 
-static uint16_t sum16(uint32_t sum, const void *data, uint32_t len)
-{
-	const uint8_t *p = data;
-	uint32_t i;
-
-	for (i = 0; i < len; i++)
-		sum += p[i] << (i & 1 ? 0 : 8);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
 /* The pseudo header of @n bytes of @proto between these IP addresses. */
 static uint16_t pseudo(const uint8_t *ip, uint8_t proto, uint32_t n)
 {
-	return sum16(proto + n, ip + 12, 8);
+	return net_sum16(proto + n, ip + 12, 8);
 }
 
 /* frame[]: an IP header from the guest's address to 10.78.0.1, or back, for @n bytes behind it */
@@ -203,7 +191,7 @@ static struct iphdr *make_ip(uint8_t proto, uint32_t n, bool to_guest)
 	ip->tot_len = htons(20 + n);
 	inet_pton(AF_INET, GUEST_IP, to_guest ? &ip->daddr : &ip->saddr);
 	inet_pton(AF_INET, PEER_IP, to_guest ? &ip->saddr : &ip->daddr);
-	ip->check = htons(~sum16(0, ip, 20));
+	ip->check = htons(~net_sum16(0, ip, 20));
 	return ip;
 }
 
@@ -284,7 +272,7 @@ static void datagram_to_peer(void)
 	udp->dest = htons(7);
 	udp->len = htons(1008);
 	nic_fill(frame + UDP_HDRS, 1000, 1);
-	udp->check = htons(~sum16(pseudo((uint8_t *)ip, IPPROTO_UDP, 1008), udp, 1008));
+	udp->check = htons(~net_sum16(pseudo((uint8_t *)ip, IPPROTO_UDP, 1008), udp, 1008));
 	nic_send(&k, NULL, frame, UDP_HDRS + 1000);
 	ksft_eq(recv(sk, got, sizeof(got), 0), 1000);
 	ksft_memeq(got, frame + UDP_HDRS, 1000);
@@ -316,7 +304,8 @@ static void open_checksum(void)
 		} else {
 			ksft_eq(hdr.flags, 0);
 			ksft_eq(hdr.csum_start, 0);
-			ksft_eq(sum16(pseudo(got + 14, IPPROTO_UDP, 909), got + 34, 909), 0xffff);
+			ksft_eq(net_sum16(pseudo(got + 14, IPPROTO_UDP, 909), got + 34, 909),
+				0xffff);
 		}
 		ksft_eq(nic_stat(&k, "iface_open_csum"), 1);
 		close(sk);
@@ -374,7 +363,7 @@ static void joined_segments(void)
 		} else {
 			ksft_eq(hdr.flags, 0);
 			ksft_eq(hdr.gso_type, 0);
-			ksft_eq(sum16(pseudo(got + 14, IPPROTO_TCP, 20 + n), got + 34, 20 + n),
+			ksft_eq(net_sum16(pseudo(got + 14, IPPROTO_TCP, 20 + n), got + 34, 20 + n),
 				0xffff);
 		}
 		ksft_eq(nic_stat(&k, "iface_joined"), 1);

@@ -122,18 +122,6 @@ static void filtered(void)
 	cleanup();
 }
 
-/* As RFC 1071 has it, byte by byte. */
-static uint16_t sum16(const uint8_t *p, uint32_t len)
-{
-	uint32_t sum = 0, i;
-
-	for (i = 0; i < len; i++)
-		sum += p[i] << (i & 1 ? 0 : 8);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
 static void open_checksum(void)
 {
 	const struct virtio_net_hdr_v1 hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -165,10 +153,7 @@ static void open_checksum(void)
 			ksft_memeq(data, frame, 50);
 			ksft_memeq(data + 52, frame + 52, len - 52);
 			/* Whoever adds it all up, with the pseudo header, gets all ones. */
-			ksft_eq(sum16((uint8_t[]){ sum16(data + 34, len - 34) >> 8,
-						   sum16(data + 34, len - 34) & 0xff, 0x12, 0x34 },
-				      4),
-				0xffff);
+			ksft_eq(net_sum16(0x1234, data + 34, len - 34), 0xffff);
 		}
 	expect_end(p);
 	cleanup();

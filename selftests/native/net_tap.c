@@ -143,22 +143,10 @@ static int udp_socket(void)
 	return sk;
 }
 
-static uint16_t sum16(uint32_t sum, const void *data, uint32_t len)
-{
-	const uint8_t *p = data;
-	uint32_t i;
-
-	for (i = 0; i < len; i++)
-		sum += p[i] << (i & 1 ? 0 : 8);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
 /* The pseudo header of @n bytes of UDP between these IP addresses. */
 static uint16_t pseudo(const uint8_t *ip, uint32_t n)
 {
-	return sum16(IPPROTO_UDP + n, ip + 12, 8);
+	return net_sum16(IPPROTO_UDP + n, ip + 12, 8);
 }
 
 /* frame[]: UDP from the guest to 10.77.0.1:7, @n bytes of payload; the checksum is left open. */
@@ -182,7 +170,7 @@ static uint32_t make_udp(uint32_t n, unsigned int seed)
 	ip->tot_len = htons(28 + n);
 	inet_pton(AF_INET, GUEST_IP, &ip->saddr);
 	inet_pton(AF_INET, HOST_IP, &ip->daddr);
-	ip->check = htons(~sum16(0, ip, 20));
+	ip->check = htons(~net_sum16(0, ip, 20));
 	udp->source = htons(7);
 	udp->dest = htons(7);
 	udp->len = htons(8 + n);
@@ -268,7 +256,7 @@ static void checksum_to_guest(void)
 			ksft_eq(hdr.csum_offset, 6);
 		} else {
 			ksft_eq(hdr.flags, 0);
-			ksft_eq(sum16(pseudo(got + 14, 908), got + 34, 908), 0xffff);
+			ksft_eq(net_sum16(pseudo(got + 14, 908), got + 34, 908), 0xffff);
 		}
 		close(sk);
 		nic_down(&k);

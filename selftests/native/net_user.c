@@ -327,18 +327,6 @@ static void large_packets(void)
 	nic_down(&k);
 }
 
-/* As RFC 1071 has it; in the host's order. */
-static uint32_t sum16(const uint8_t *p, uint32_t len, uint32_t sum)
-{
-	uint32_t i;
-
-	for (i = 0; i < len; i++)
-		sum += p[i] << (i & 1 ? 0 : 8);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
 /* Fragments of one datagram of @n bytes, none longer than @mtu, to frame[]. */
 static void expect_fragments(struct nic *k, const uint8_t *data, uint32_t n, uint32_t mtu)
 {
@@ -349,7 +337,7 @@ static void expect_fragments(struct nic *k, const uint8_t *data, uint32_t n, uin
 		len = next_ip(k, IPPROTO_UDP);
 		total = get16(got + IP_OFF + 2);
 		ksft_check(total <= mtu && len == IP_OFF + total);
-		ksft_eq(sum16(got + IP_OFF, 20, 0), 0xffff);
+		ksft_eq(net_sum16(0, got + IP_OFF, 20), 0xffff);
 		off = get16(got + IP_OFF + 6);
 		ksft_eq((off & 0x1fff) * 8, at);
 		if (at)
@@ -419,7 +407,7 @@ static void checksum_offload(void)
 		put16(frame + UDP_OFF, 1234);
 		put16(frame + UDP_OFF + 2, port);
 		put16(frame + UDP_OFF + 4, 8 + n);
-		sum = sum16(frame + IP_OFF + 12, 8, IPPROTO_UDP + 8 + n);
+		sum = net_sum16(IPPROTO_UDP + 8 + n, frame + IP_OFF + 12, 8);
 		put16(frame + UDP_OFF + 6, sum);
 		nic_send(&k, &hdr, frame, UDP_LEN + n);
 		nic_wait_sent(&k);
@@ -447,12 +435,12 @@ static void segment_offload(void)
 		frame[UDP_OFF + 12] = 5 << 4;
 		tcp = lens[i] - UDP_OFF;
 		/* The pseudo header's, of another length. */
-		put16(frame + UDP_OFF + 16, sum16(frame + IP_OFF + 12, 8, IPPROTO_TCP + 77));
+		put16(frame + UDP_OFF + 16, net_sum16(IPPROTO_TCP + 77, frame + IP_OFF + 12, 8));
 		net_csum_finish(frame, lens[i], &hdr);
 		ksft_eq(get16(frame + IP_OFF + 2), lens[i] - IP_OFF);
-		ksft_eq(sum16(frame + IP_OFF, 20, 0), 0xffff);
-		ksft_eq(sum16(frame + UDP_OFF, tcp,
-			      sum16(frame + IP_OFF + 12, 8, IPPROTO_TCP + tcp)),
+		ksft_eq(net_sum16(0, frame + IP_OFF, 20), 0xffff);
+		ksft_eq(net_sum16(net_sum16(IPPROTO_TCP + tcp, frame + IP_OFF + 12, 8),
+				  frame + UDP_OFF, tcp),
 			0xffff);
 	}
 }

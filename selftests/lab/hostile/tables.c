@@ -252,7 +252,7 @@ CASE(recursive, "a root that maps itself, at all levels")
 	misses();
 	/* The hypervisor's slots, as a leaf table: what the guest has put there, no more. */
 	store(va + 256 * 8, F * PAGE | 0x67);
-	/* Its second fault there in a row is looked into; between two looks others may have theirs. */
+	/* A second fault there in a row is looked into; between two looks others have theirs. */
 	do {
 		look(5ull << 39 | 5ull << 30 | 5ull << 21 | 256ull << 12);
 		if (end.r13 != NONE)

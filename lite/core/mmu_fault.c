@@ -37,10 +37,18 @@ u64 leaf_spte(struct lite_vm *vm, unsigned int role, u64 e)
 	return spte;
 }
 
-static void leaves_in_step(struct lite_vcpu *v, u64 gfn)
+/*
+ * Flushes of single pages did not find it while it was in no table of theirs, nor what it leads to:
+ * a table that is out of sync is compared, and an upper one comes back entry by entry.
+ */
+static void child_in_step(struct lite_vcpu *v, u32 child)
 {
-	if (lite_frame(v->vm, gfn, NULL)->flags & FRAME_UNSYNC)
-		mmu_compare_leaves(v, gfn);
+	const struct lite_spage *sp = &v->vm->mmu.spage[child];
+
+	if (sp->level > 1)
+		spage_empty(v->vm, child, 0, 512);
+	else if (lite_frame(v->vm, sp->gfn, NULL)->flags & FRAME_UNSYNC)
+		mmu_compare_leaves(v, sp->gfn);
 }
 
 /* The shadow page of level 1 on @w's path; reserved before. */
@@ -63,9 +71,8 @@ static u32 build_path(struct lite_vcpu *v, u64 va, const struct mmu_walk *w)
 			/* First, as it may release shadow pages of the levels below. */
 			spage_unlink(vm, parent, idx);
 			child = spage_get(v, w->gfn[level - 1], level - 1, role);
-			/* Flushes of single pages did not find it while it was in no table. */
-			if (level == 2 && vm->mmu.unsyncs)
-				leaves_in_step(v, w->gfn[1]);
+			if (vm->mmu.unsyncs)
+				child_in_step(v, child);
 			spage_link(vm, parent, idx, child, flags);
 		}
 		parent = child;
@@ -103,16 +110,14 @@ static void page_fill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64
 	struct lite_spage *sp = &v->vm->mmu.spage[leaf];
 	u64 *t = spage_table(v->vm, sp);
 	const u64 none = v->vm->mmu.none;
-	unsigned int line, i, filled = 0;
+	unsigned int line, filled = 0;
 
 	for (line = 0; line < 512; line += MMU_LINE) {
 		if (line == (idx & ~(MMU_LINE - 1)) || !line_absent(&guest[line])) {
 			line_fill(v, leaf, line, guest);
 			continue;
 		}
-#pragma GCC unroll 8
-		for (i = 0; i < MMU_LINE; i++)
-			mmu_store(&t[line + i], none);
+		line_set(&t[line], none);
 		filled += MMU_LINE;
 	}
 	if (none)

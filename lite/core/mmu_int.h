@@ -105,6 +105,15 @@ static inline bool line_absent(const u64 *guest)
 	return !(line_or(guest, 0) & PTE_P);
 }
 
+static inline void line_set(u64 *t, u64 e)
+{
+	unsigned int i;
+
+#pragma GCC unroll 8
+	for (i = 0; i < MMU_LINE; i++)
+		mmu_store(&t[i], e);
+}
+
 static inline u64 *spage_table(const struct lite_vm *vm, const struct lite_spage *sp)
 {
 	return lite_ptr(vm, sp->pa);

@@ -236,9 +236,11 @@ void spage_release(struct lite_vm *vm, u32 index)
 		mmu_store(&spage_table(vm, p)[id & 511], 0);
 		p->present--;
 	}
-	/* A leaf's entries end with the page: page_put() when nobody can walk it. */
+	/* A leaf page is cleared by page_put(), unless somebody may walk it until then. */
 	if (sp->level > 1)
 		spage_empty(vm, index, 0, 512);
+	for (i = 0; sp->level == 1 && vm->vcpus > 1 && i < 512; i += MMU_LINE)
+		line_set(spage_table(vm, sp) + i, 0);
 	for (i = 0; sp->level == 1 && i < m->unsyncs; i++) {
 		if (m->unsync[i].link >> 9 != index)
 			continue;

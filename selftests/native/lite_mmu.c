@@ -436,6 +436,38 @@ static void unsync_elsewhere(void)
 	}
 }
 
+/* The same with what is above it: to be linked again, with all that it leads to. */
+static void unsync_below(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		start();
+		ksft_eq(mmu_pin(&e->v, L1, 1), 0);
+		ksft_eq(mmu_pin(&e->v, L2, 2), 0);
+		/* A root that has it, read-only, but not what leads to it. */
+		eu_pte(e, OTHER, 0, PTE(6, P | W));
+		eu_pte(e, 6, 0, PTE(7, P | W));
+		eu_pte(e, 7, 0, PTE(8, P | W));
+		eu_pte(e, 8, 1, PTE(L1, P | A));
+		ksft_eq(mmu_pin(&e->v, OTHER, 4), 0);
+		ksft_eq(eu_access(e, VA, 0, true), 0);
+		ksft_eq(mmu_new_base(&e->v, OTHER, false), 0);
+		ksft_eq(eu_access(e, 0x1000, E_W, true), 0);
+		eu_pte(e, L1, 0, PTE(DATA + 11, P | W | U | A | D));
+		ksft_eq(mmu_flush(&e->v, VA, 0), 0);
+		if (i) {
+			eu_pte(e, 9, 0, PTE(L2, P | W | U));
+			ksft_eq(mmu_update(&e->v, PTE(OTHER, 2 * 8), PTE(9, P | W | U), false), 0);
+		} else {
+			ksft_eq(mmu_update(&e->v, PTE(OTHER, 2 * 8), PTE(L3, P | W | U), false), 0);
+		}
+		ksft_eq(eu_access(e, VA + 0x1000, 0, true), 0);
+		ksft_eq(eu_spte(e, VA) & ~FLAGS, PA(DATA + 11));
+		audit(true);
+	}
+}
+
 static void unsync_release(void)
 {
 	start();
@@ -658,6 +690,7 @@ int main(int argc, char **argv)
 	ksft_case("updates are checked and shown", updates);
 	ksft_case("a kernel's writes to its tables", table_writes);
 	ksft_case("a table out of sync is away while its page is flushed", unsync_elsewhere);
+	ksft_case("what leads to a table out of sync is away meanwhile", unsync_below);
 	ksft_case("the mapping of a table out of sync goes away", unsync_release);
 	ksft_case("more tables out of sync than there is room for", unsync_many);
 	ksft_case("changes of root", roots);

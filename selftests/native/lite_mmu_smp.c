@@ -178,6 +178,26 @@ static void pages_wait(void)
 	ksft_eq(m->limbos, 0);
 }
 
+/* To who still walks it such a page must not say that the guest has nothing: that may change. */
+static void pages_empty(void)
+{
+	struct lite_vcpu *a = &cpu[0].v, *b = &cpu[1].v;
+	const u64 *t;
+	unsigned int i;
+
+	tables();
+	touch(a, 0, 0);
+	t = spage_table(&e->vm, &e->vm.mmu.spage[spage_find(&e->vm, 4, 1, 0)]);
+	ksft_check(t[0]);
+	ksft_eq(t[20], e->vm.mmu.none);
+	lite_guest_cross(b);
+	ksft_eq(mmu_update(a, 1 << 12, 0, false), 0);
+	ksft_eq(e->vm.mmu.limbos, 3);
+	for (i = 0; i < 512; i++)
+		ksft_eq(t[i], 0);
+	lite_guest_cross(b);
+}
+
 static void writes_wait(void)
 {
 	struct lite_vcpu *a = &cpu[0].v, *b = &cpu[1].v;
@@ -512,6 +532,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	ksft_case("a table is not used again while a processor may walk it", pages_wait);
+	ksft_case("a table that a processor may walk is empty", pages_empty);
 	ksft_case("shadow pages run out, and all have left", pages_run_out);
 	ksft_case("a table is not compared while a processor may write it", writes_wait);
 	ksft_case("a page is flushed of an address space that others have", page_of_others);

@@ -23,6 +23,7 @@
 
 static struct eu *e;
 static u64 state;
+static bool plain; /* no entry for nothing: a processor without reserved bits */
 
 static u32 rnd(u32 n)
 {
@@ -34,7 +35,8 @@ static u32 rnd(u32 n)
 
 static unsigned int rnd_index(void)
 {
-	static const unsigned int index[SLOTS + 2] = { 0, 1, 2, 300, 511 };
+	/* In three lines of a table, and in both halves of a root */
+	static const unsigned int index[SLOTS + 2] = { 0, 9, 300, 1, 511 };
 
 	return index[rnd(rnd(8) ? SLOTS : SLOTS + 2)];
 }
@@ -269,6 +271,8 @@ static void run(bool obedient, struct eu_config c, u64 seed)
 		(e->arena_pages - 1) * LITE_PAGE_SIZE;
 	state = seed;
 	e->v.kroot = 1;
+	if (plain)
+		e->vm.mmu.none = 0;
 	for (i = 0; i < STEPS; i++) {
 		op = one(obedient);
 		eu_trash(e);
@@ -317,6 +321,14 @@ static void ring3(void)
 	    0x52dce729da3ed7a1ull);
 }
 
+static void without_none(void)
+{
+	plain = true;
+	run(true, (struct eu_config){ .cache = true }, 0xa0761d6478bd642full);
+	run(false, (struct eu_config){ .cache = true, .absent = true }, 0xe7037ed1a0b428dbull);
+	plain = false;
+}
+
 int main(int argc, char **argv)
 {
 	int ret;
@@ -326,6 +338,7 @@ int main(int argc, char **argv)
 	ksft_case("a hostile guest", hostile);
 	ksft_case("a hostile guest, with few shadow pages", hostile_small);
 	ksft_case("a kernel in ring 3", ring3);
+	ksft_case("a processor without reserved bits", without_none);
 	ret = ksft_run(argc, argv);
 	if (e)
 		eu_free(e);

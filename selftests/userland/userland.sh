@@ -89,7 +89,8 @@ guest_boot() {
 	: >$out
 	con_at=0
 	lodge run --accel lite --kernel $kernel --initrd initrd.img --mem 3G --cpus $cpus \
-		--disk /dev/vdb --stats --append "root=/dev/vda rw quiet $locks" <$con >$out 2>$W/err &
+		--disk /dev/vdb --stats --append "root=/dev/vda rw quiet $locks" \
+		<$con >$out 2>$W/err &
 	pid=$!
 	exec 3>$con
 }

@@ -50,13 +50,25 @@ quiet_dmesg() {
 	[ "$(nr_bad_lines)" = "$bad_before" ] || { dmesg | tail -n 40; return 1; }
 }
 
-# In KiB; with the free pages, large ones among them, that each processor keeps for itself: some ten
-# MiB, which come and go.
+# In KiB: what each processor keeps for itself of free pages, large ones among them.
+mem_kept() {
+	awk '/^ +count:/ { n += $2 } END { print 4 * n }' /proc/zoneinfo
+}
+
+# In KiB; with those pages: some ten MiB, which come and go. They must not have gone to the others
+# between one look and the next, or they count twice.
 mem_free() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
-	mf_own=$(awk '/^ +count:/ { n += $2 } END { print 4 * n }' /proc/zoneinfo)
-	echo $(($(sed -n 's/^MemFree: *\([0-9]*\).*/\1/p' /proc/meminfo) + mf_own))
+	mf_tries=0
+	while :; do
+		mf_kept=$(mem_kept)
+		mf_free=$(sed -n 's/^MemFree: *\([0-9]*\).*/\1/p' /proc/meminfo)
+		mf_moved=$((mf_kept - $(mem_kept)))
+		[ ${mf_moved#-} -gt 512 ] && [ $((mf_tries += 1)) -lt 50 ] || break
+		sleep 0.1
+	done
+	echo $((mf_free + mf_kept))
 }
 
 mem_near() {

@@ -7,14 +7,7 @@
  */
 #include "kselftest.h"
 #include "lite/user/env_user.h"
-
-#define P   0x1ull
-#define W   0x2ull
-#define U   0x4ull
-#define A   0x20ull
-#define D   0x40ull
-#define PSE 0x80ull
-#define NX  (1ull << 63)
+#include "lite_bits.h"
 
 #define TABLES 12u /* gfns that updates and roots are taken of */
 #define FRAMES 24u

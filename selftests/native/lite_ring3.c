@@ -6,17 +6,11 @@
 #include "kselftest.h"
 #include "lite/abi/ring_policy.h"
 #include "lite/user/env_user.h"
+#include "lite_bits.h"
 #include "liteaudit.h"
 #include "mmu_int.h"
 
-#define E_P   1
-#define E_W   2
-#define E_U   4
-#define E_I   16
-#define FAULT (1 << 16)
-
-#define PTE(gfn, bits) ((u64)(gfn) << 12 | (bits))
-#define ALL	       (PTE_P | PTE_W | PTE_U)
+#define ALL (PTE_P | PTE_W | PTE_U)
 
 /* Of the kernel's root and of the programs' root: entry 2 is shared, entry 300 the kernel's. */
 enum { KROOT = 1, UROOT, L3, L2, L1, K3, K2, K1, DATA = 16, FRAMES = 64 };

@@ -5,25 +5,11 @@
 #ifndef LODGE_LITE_TABLES_H
 #define LODGE_LITE_TABLES_H
 
+#include "lite_bits.h"
 #include "liteaudit.h"
 
-#define P   0x1ull
-#define W   0x2ull
-#define U   0x4ull
-#define A   0x20ull
-#define D   0x40ull
-#define PSE 0x80ull
-#define NX  (1ull << 63)
-
-#define E_P   1
-#define E_W   2
-#define E_U   4
-#define E_I   16
-#define FAULT (1 << 16)
-
-#define PTE(gfn, bits) ((u64)(gfn) << 12 | (bits))
-#define PA(gfn)	       (lite_frame(&e->vm, gfn, NULL)->pa)
-#define FLAGS	       (P | W | U | A | D | PSE | NX)
+#define PA(gfn) (lite_frame(&e->vm, gfn, NULL)->pa)
+#define FLAGS	(P | W | U | A | D | PSE | NX)
 
 /* The guest's tables: L4 1, L3 2, L2 3, L1 4; frames from 16 on are data. */
 enum { L4 = 1, L3, L2, L1, OTHER, DATA = 16, FRAMES = 64 };

@@ -130,7 +130,7 @@ static void prefill(struct lite_vcpu *v, u32 leaf, unsigned int idx, const u64 *
 	unsigned int first = idx & ~(PREFILL - 1), i;
 	const u64 *guest = ep - idx;
 
-	if (sp->present == !!spage_table(v->vm, sp)[idx]) {
+	if (sp->present == (spage_table(v->vm, sp)[idx] ? 1 : 0)) {
 		page_fill(v, leaf, idx, guest);
 		return;
 	}
